@@ -1,0 +1,1 @@
+"""The table of models: loading, the tiny default, tokenisers, renderers, snapshots."""

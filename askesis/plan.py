@@ -1,0 +1,180 @@
+"""A plan: what a recipe returns. Models, roles, worlds, and phases of parts.
+
+A plan is data. It can be printed, stored, changed by dotted path (`askesis.config`) and run
+again; building one loads no model and reads no world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from askesis.records import NOTHING
+
+
+class Parts(Mapping[str, Any]):
+    """The parts of a phase by name, in the order the recipe wrote them.
+
+    Names are free; `standard_round` reads tasks, explore, judge, select and learn. A value is a
+    part, or a mapping from model name to part (`select`, `learn`). Read as attributes.
+    """
+
+    def __init__(self, **parts: Any) -> None:
+        self._parts = parts
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            return self._parts[name]
+        except KeyError:
+            raise AttributeError(f"this phase has no part {name!r}") from None
+
+    def __getitem__(self, name: str) -> Any:
+        return self._parts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{k}={v!r}" for k, v in self._parts.items())
+        return f"Parts({inside})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Parts) and self._parts == other._parts
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._parts))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """One row of the table of models.
+
+    source: "tiny", a directory in Hugging Face layout, a hub name, or "module:function".
+    lora_rank: adapters of this rank are trained instead of all weights (0: all weights).
+    """
+
+    source: str = "tiny"
+    trainable: bool = True
+    lora_rank: int = 0
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: str = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoleSpec:
+    """One row of the table of roles: who speaks for it, and how.
+
+    snapshot: "" speaks with the current weights; "base", "previous", "phase_start", "best" or
+    "policy@3" pins a snapshot. engine "auto" takes the fastest that covers the model.
+    """
+
+    model: str = "policy"
+    snapshot: str = ""
+    engine: str = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Until:
+    """When a phase ends: after so many rounds, or when a metric stopped rising.
+
+    plateau: metric key; the phase ends when its best value is `patience` measured rounds old.
+    """
+
+    rounds: int | None = 8
+    plateau: str = ""
+    patience: int = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What a run may spend; it stops after the round that reaches any limit (None: no limit).
+
+    tokens: generated plus scored by anybody but measuring. trained_tokens: passed through a
+    trained model. seconds: wall time; with it a run is no longer exactly repeatable.
+    """
+
+    tokens: float | None = None
+    trained_tokens: float | None = None
+    updates: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A stretch of rounds with the same parts.
+
+    round: the order of the verbs (None: `askesis.loop.standard_round`). start: per model,
+    "continue", "base" or a snapshot to restore at entry. reset: slots of stateful parts that
+    begin anew ("explore", "retain.replay", "optimizer"). measure_every: rounds between
+    measurements, 0 keeps measuring below a tenth of the generated tokens.
+    """
+
+    name: str = "main"
+    parts: Parts
+    measure: tuple[Any, ...] = ()
+    retain: tuple[Any, ...] = ()
+    until: Until = Until()
+    round: Callable[[Any, Parts], None] | None = None
+    start: Mapping[str, str] = field(default=NOTHING)
+    reset: tuple[str, ...] = ()
+    measure_every: int = 0
+
+    def slots(self) -> Iterator[tuple[str, Any]]:
+        """Every part with the dotted name of its place, in a fixed order."""
+        for name, part in self.parts.items():
+            if isinstance(part, Mapping):
+                for model, inner in part.items():
+                    yield f"{name}.{model}", inner
+            else:
+                yield name, part
+        for stage, parts in (("measure", self.measure), ("retain", self.retain)):
+            for slot, part in zip(slot_names(parts), parts, strict=True):
+                yield f"{stage}.{slot}", part
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A whole run. `truth` declares which truth the recipe uses:
+
+    "answers" (verifiers on train tasks), "steps" (step truth as well), "none" (worlds are
+    handed over without any answers).
+    """
+
+    recipe: str
+    phases: tuple[Phase, ...]
+    models: Mapping[str, ModelSpec] = field(default_factory=lambda: {"policy": ModelSpec()})
+    roles: Mapping[str, RoleSpec] = field(default_factory=lambda: {"policy": RoleSpec()})
+    worlds: Mapping[str, str] = field(default_factory=lambda: {"main": "countdown"})
+    truth: Literal["answers", "steps", "none"] = "answers"
+    needs: tuple[str, ...] = ("say",)  # engine capabilities, checked before round 0
+    budget: Budget = Budget()
+    seed: int = 0
+
+
+def slot_names(parts: tuple[Any, ...]) -> list[str]:
+    """Names for the parts of a tuple: the class in snake case, numbered where it repeats."""
+    names: list[str] = []
+    for part in parts:
+        base = snake(type(part).__name__)
+        name, n = base, 1
+        while name in names:
+            n += 1
+            name = f"{base}_{n}"
+        names.append(name)
+    return names
+
+
+def snake(name: str) -> str:
+    """`KeepOrRevert` -> `keep_or_revert`."""
+    out = ""
+    for i, c in enumerate(name):
+        if c.isupper() and i and not name[i - 1].isupper():
+            out += "_"
+        out += c.lower()
+    return out
