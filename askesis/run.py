@@ -43,6 +43,8 @@ class Watcher:
         self, stage: str, slot: str, seconds: float, num_out: int, metrics: Metrics
     ) -> None: ...
 
+    def failed(self, stage: str, slot: str, task: str, message: str) -> None: ...
+
     def round_ended(self, rd: Round, metrics: Metrics) -> None: ...
 
     def said(self, message: str) -> None: ...
@@ -214,6 +216,8 @@ class Run:
 
     def error(self, round: int, stage: str, slot: str, task: str, message: str) -> None:
         self.store.error(round, stage, slot, task, message)
+        for watcher in self.watchers:
+            watcher.failed(stage, slot, task, message)
 
     def drive(self, makers: Iterable[Callable[[], Coroutine[Any, Any, Any]]]) -> list[Outcome]:
         return self.driver.run(makers)
@@ -277,6 +281,7 @@ class Run:
                     [s.id, s.model, s.round, list(s.parents), list(s.tags)] for s in self.shelf.log
                 ],
             },
+            tags={f"{model}:{tag}": pin[0] for (model, tag), pin in self.shelf.pins.items()},
         )
         self.shelf.log.clear()
         self._segment_began = time.monotonic()

@@ -1,0 +1,1 @@
+"""The command: what a person types, and what they see while a run goes on."""

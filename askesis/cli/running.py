@@ -1,0 +1,350 @@
+"""The commands around a run: begin, resume, fork, evaluate, talk to it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from askesis.cli.options import Option, defaults, directory_name
+from askesis.errors import RunError
+
+DIRECTORY = Path("runs")
+
+
+# ---------------------------------------------------------------- what a recipe offers
+
+
+def help_without_recipe(out: Console, asked: bool) -> int:
+    """`askesis run` and `askesis run --help`: how to go on."""
+    from askesis.registry import RECIPES
+
+    names = ", ".join(RECIPES)
+    out.print(
+        "askesis run RECIPE [--world W] [--rounds N] [--seed S] [--out DIR] [--dry-run] "
+        "[--plain] [--segment-s S] [--any.dotted-path VALUE]... [--set path=value]...\n\n"
+        f"Recipes: {names}, or my_file.py:my_recipe\n"
+        "askesis run RECIPE --help lists a recipe's own options with their defaults.",
+        markup=False,
+        soft_wrap=True,
+    )
+    return 0 if asked else 2
+
+
+def show_options(out: Console, recipe: str, given: Sequence[Option]) -> None:
+    """Every option of a recipe with its default (or with the value given beside --help)."""
+    from askesis.cli.show import table
+    from askesis.lab.begin import plan_for
+    from askesis.registry import look_up
+
+    function = look_up("recipe", recipe)
+    plan = plan_for(recipe, given)
+    doc = (getattr(function, "__doc__", "") or "").strip()
+    out.print(f"askesis run {recipe} [--option value]...\n\n{doc}\n", markup=False)
+    made = table("option", "default")
+    for path, value in defaults(plan, function):
+        made.add_row(f"--{path}", escape(value))
+    out.print(made)
+    out.print("\n--out DIR, --dry-run, --plain, --segment-s S: where, what it costs, how it shows,")
+    out.print("and after how many seconds the next round is made durable.")
+
+
+def dry_run(out: Console, recipe: str, given: Sequence[Option]) -> None:
+    """Time, tokens, memory and disk a run would take."""
+    from askesis.cli.show import table
+    from askesis.lab.begin import plan_for
+    from askesis.lab.estimate import estimate
+
+    plan = plan_for(recipe, given)
+    with out.status("measuring this machine for a few seconds"):
+        found = estimate(plan)
+    made = table("expected", "", "because")
+    for row in found.rows():
+        made.add_row(*row)
+    out.print(made)
+    for line in found.notes:
+        out.print(line, markup=False, soft_wrap=True)
+
+
+# ---------------------------------------------------------------- running
+
+
+def run(
+    out: Console,
+    recipe: str,
+    given: Sequence[Option],
+    *,
+    out_dir: str | None = None,
+    plain: bool = False,
+    segment_s: float = 60.0,
+) -> None:
+    """Begin a run and see it through."""
+    from askesis.lab.begin import plan_for
+
+    plan = plan_for(recipe, given)
+    path = Path(out_dir) if out_dir else DIRECTORY / directory_name(plan, recipe)
+    refuse_used(path)
+    say = _sayer(out)
+
+    def begin(watchers: list[Any]) -> Any:
+        from askesis.lab import begin as lab
+
+        return lab.begin(plan, path, watchers, say, segment_s=segment_s)
+
+    see_through(out, path, begin, plain=plain)
+
+
+def resume(out: Console, path: Path, plain: bool = False) -> None:
+    """Continue a run."""
+    say = _sayer(out)
+
+    def begin(watchers: list[Any]) -> Any:
+        from askesis.lab import begin as lab
+
+        return lab.resume(path, watchers, say)
+
+    _is_run(path)
+    see_through(out, path, begin, plain=plain)
+
+
+def fork(
+    out: Console,
+    path: Path,
+    at: int,
+    changes: Sequence[Option],
+    to: str | None,
+    *,
+    go_on: bool,
+    plain: bool,
+) -> None:
+    """Begin a run that differs from another from a round on; run it unless told not to."""
+    from askesis.lab.fork import fork as fork_run
+
+    target = Path(to) if to else free_name(path.with_name(f"{path.name}-at{at}"))
+    changed = fork_run(path, at, target, changes)
+    out.print(f"{target} begins with rounds 1 to {at} of {path}", markup=False, soft_wrap=True)
+    for line in changed:
+        out.print(f"  {line}", markup=False, soft_wrap=True)
+    if go_on:
+        resume(out, target, plain)
+    else:
+        out.print(f"askesis resume {target} runs it", markup=False, soft_wrap=True)
+
+
+def see_through(
+    out: Console, path: Path, begin: Callable[[list[Any]], Any], *, plain: bool = False
+) -> str:
+    """Begin, improve, close; the last words. Ctrl-C leaves a run that can be resumed."""
+    from askesis.cli.display import open_display
+
+    display = open_display(out, f"askesis {path}", plain)
+    with stoppable(path):
+        made = begin([display])
+        try:
+            if made.stopped:
+                out.print(
+                    f"{path} is already at its end ({made.stopped}); to go on: askesis fork "
+                    f"{path} --at {made.position.total} --set rounds={made.position.total * 2 or 8}",
+                    markup=False, soft_wrap=True,
+                )  # fmt: skip
+                return str(made.stopped)
+            reason = made.improve()
+        finally:
+            getattr(display, "stop", lambda: None)()
+            made.close()
+    last_words(out, path, reason)
+    return str(reason)
+
+
+@contextmanager
+def stoppable(path: Path) -> Iterator[None]:
+    """Ctrl-C inside becomes one line that says what is safe and what to type."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not (path / "ledger.sqlite").exists():
+            raise KeyboardInterrupt("stopped before the run began; nothing is lost") from None
+        raise KeyboardInterrupt(
+            f"stopped; the run is safe up to its last commit. Go on with: askesis resume {path}"
+        ) from None
+
+
+def last_words(out: Console, path: Path, reason: str) -> None:
+    """The table of rounds and what to type next."""
+    from askesis.cli.show import rounds_table
+    from askesis.lab.overview import overview
+
+    found = overview(path)
+    out.print(f"{reason}: {path}", markup=False, soft_wrap=True)
+    if found.lines:
+        out.print(rounds_table(found.lines, 12))
+    for step in found.next_steps[:3]:
+        out.print(f"  {step}", markup=False, soft_wrap=True)
+
+
+def refuse_used(path: Path) -> None:
+    """Raise RunError at once, before any model is made, where a run cannot begin."""
+    hint = "choose another directory with --out DIR"
+    if path.exists() and not path.is_dir():
+        raise RunError(f"{path} is a file", expected="a directory", hint=hint)
+    if (path / "ledger.sqlite").exists():
+        raise RunError(
+            f"{path} already holds a run",
+            hint=f"askesis resume {path} continues it; --out DIR begins another beside it",
+        )
+    if path.is_dir() and any(p.name not in ("lock", "aside", "config.json") for p in path.iterdir()):
+        raise RunError(f"{path} is already in use", expected="an empty directory", hint=hint)
+
+
+def free_name(path: Path) -> Path:
+    """`path`, or the first of `path-2`, `path-3`, ... that is free."""
+    number, found = 1, path
+    while found.exists():
+        number += 1
+        found = path.with_name(f"{path.name}-{number}")
+    return found
+
+
+def _is_run(path: Path) -> None:
+    from askesis.store.run_store import RunStore
+
+    RunStore.open(path, check=False).close()
+
+
+def _sayer(out: Console) -> Callable[[str], None]:
+    return lambda message: out.print(message, markup=False, soft_wrap=True)
+
+
+# ---------------------------------------------------------------- after a run
+
+
+def evaluate(
+    out: Console,
+    path: Path,
+    *,
+    world: str,
+    role: str,
+    snapshots: list[str],
+    num: int,
+    attempts: int,
+    temperature: float,
+    engine: str,
+    as_json: bool,
+) -> None:
+    """Score snapshots and print them with intervals."""
+    from askesis.lab.evaluate import evaluate as score
+    from askesis.lab.evaluate import shown_k
+
+    with counting(out, quiet=as_json) as on_progress:
+        found = score(
+            path, snapshots=snapshots, world=world, role=role, num_tasks=num,
+            num_attempts=attempts, temperature=temperature, engine=engine, on_progress=on_progress,
+        )  # fmt: skip
+    ks = shown_k(attempts)
+    if as_json:
+        from askesis.cli.main import print_json
+
+        differences = {
+            f"pass@{k}": {
+                "value": found.difference(k).value,
+                "low": found.difference(k).low,
+                "high": found.difference(k).high,
+                "verdict": found.verdict(k),
+            }
+            for k in ks
+            if len(found.scores) > 1
+        }
+        plain = [{"snapshot": s.snapshot, "world": s.world, "role": s.role, **s.plain()}
+                 for s in found.scores]  # fmt: skip
+        print_json({"scores": plain, "difference": differences})
+        return
+    from askesis.cli.show import difference_lines, evaluation_table
+    from askesis.lab.overview import overview
+
+    out.print(evaluation_table(found, ks))
+    for line in difference_lines(found, ks):
+        out.print(line, markup=False, soft_wrap=True)
+    looks = len([x for x in overview(path).looks if x["role"] == role])
+    out.print(f"{role} tasks of this run have been looked at {looks} times", markup=False)
+
+
+@contextmanager
+def counting(out: Console, quiet: bool = False) -> Iterator[Any]:
+    """A progress bar over (what, done, all) reports; nothing where nobody would see it."""
+    if quiet or not out.is_terminal:
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=out, transient=True)  # started late: a panel may come first
+    known: dict[str, Any] = {}
+
+    def on_progress(what: str, done: int, all_: int) -> None:
+        bar.start()
+        if what not in known:
+            known[what] = bar.add_task(what, total=all_)
+        bar.update(known[what], completed=done)
+
+    try:
+        yield on_progress
+    finally:
+        bar.stop()
+
+
+def try_out(
+    out: Console,
+    path: Path,
+    *,
+    task: bool,
+    num: int,
+    before: str,
+    after: str,
+    temperature: float,
+    seed: int,
+) -> None:
+    """The same prompts to two snapshots, side by side."""
+    from askesis.cli.show import visible
+    from askesis.lab.try_out import Pair
+
+    with Pair(path, before, after, temperature=temperature, seed=seed) as pair:
+        if task:
+            for given, left, right in pair.on_tasks(num):
+                print_pair(out, pair.names, visible(given.prompt), left, right)
+            return
+        if sys.stdin.isatty():
+            out.print(
+                f"{pair.names[0]} against {pair.names[1]}. Prompts look like this: "
+                f"{visible(pair.example())}\nType one, or nothing to end.",
+                markup=False, soft_wrap=True,
+            )  # fmt: skip
+        while True:
+            try:
+                prompt = input("> " if sys.stdin.isatty() else "")
+            except EOFError:
+                break
+            if not prompt.strip():
+                if sys.stdin.isatty():
+                    break
+                continue
+            print_pair(out, pair.names, visible(prompt), *pair.on_prompt(prompt))
+
+
+def print_pair(out: Console, names: Sequence[str], prompt: str, left: Any, right: Any) -> None:
+    """One prompt and two answers."""
+    from rich.table import Table
+    from rich.text import Text
+
+    out.print(Text(f"> {prompt}", style="bold"))
+    made = Table(show_lines=False, expand=False)
+    for name, answer in zip(names, (left, right), strict=True):
+        made.add_column(f"{name}  {answer.mark}", overflow="fold", ratio=1)
+    made.add_row(Text(left.shown), Text(right.shown))
+    out.print(made)
+
+

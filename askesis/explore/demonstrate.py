@@ -1,0 +1,62 @@
+"""Attempts that a world's demonstrator writes: what supervised learning starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from askesis.errors import WorldError
+from askesis.records import Attempt, Purpose, Start, StopReason, TokenOrigin, Turn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demonstrate:
+    """One demonstration per start, as an attempt that nobody sampled.
+
+    habit: the habit of writing that is asked of the demonstrator (plain, verify, backtrack,
+        sub_goal, filler; a world's page lists its own).
+    role: whose turn it is written as; also whose renderer tokenises it.
+
+    Where the world has no demonstrator its reference answer is used. Tokens are marked GIVEN,
+    log-probabilities are unknown (NaN), the author is "demonstrator". Raises WorldError where
+    there is neither, and TruthError in a run that was declared to use no truth.
+    """
+
+    habit: str = "plain"
+    role: str = "policy"
+
+    async def explore(self, ctx: Any, start: Start) -> list[Attempt]:
+        world = ctx.world_of(start.task)
+        rng = ctx.generator("demonstrate", start.key)
+        text = world.demonstrate(start.task, rng, self.habit)
+        if text is None:
+            text = start.task.answer
+        if text is None:
+            raise WorldError(
+                f"world {world.id!r} has neither a demonstrator nor reference answers",
+                hint="choose a recipe that learns from its own attempts, such as rft",
+            )
+        written = ctx.encode(self.role, text)
+        tokens = np.append(written, ctx.end_token(self.role)).astype(np.int32)
+        unknown = np.full(len(tokens), np.nan, np.float32)
+        turn = Turn(
+            self.role,
+            text,
+            context=ctx.render(self.role, start),
+            tokens=tokens,
+            origin=np.full(len(tokens), TokenOrigin.GIVEN, np.int8),
+            logp_sampling=unknown,
+            logp_model=unknown,
+        )
+        return [
+            Attempt(
+                ctx.attempt_id(start, 0),
+                start,
+                (turn,),
+                StopReason.ENDED,
+                author="demonstrator",
+                purpose=Purpose.DEMONSTRATION,
+            )
+        ]

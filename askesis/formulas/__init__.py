@@ -1,0 +1,1 @@
+"""One published equation each: pure functions of arrays, with legend, shapes and source."""

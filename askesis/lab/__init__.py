@@ -1,0 +1,1 @@
+"""What is built on whole runs: begin, resume, evaluate, estimate, export."""

@@ -1,0 +1,138 @@
+"""The start that every recipe shares: a tiny model that has read a world's demonstrations.
+
+A model of random weights never succeeds, and what never succeeds cannot improve itself. So the
+tiny default is built from a fixed seed and learns demonstrations of the run's worlds until its
+held-out loss stops falling. The result is a function of the worlds, the number of demonstrations
+and the versions below alone; it is made once and cached, and every recipe, arm and seed starts
+from the same weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from askesis.errors import WorldError
+from askesis.learn.fit import fit
+from askesis.models.load import open_model
+from askesis.models.tiny import tiny_model
+from askesis.plan import ModelSpec
+from askesis.records import Sample, Sequence, Start, TaskRole
+from askesis.rng import Streams
+from askesis.worlds.open import open_world
+
+WARM_VERSION = 1  # rises when the same settings would give other weights
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """How a warm start is made. demonstrations: per world; held_out: of them, never learnt."""
+
+    demonstrations: int = 4000
+    held_out: int = 400
+    habit: str = "plain"
+    seed: int = 0
+    max_updates: int = 4000
+    learning_rate: float = 3e-3
+
+
+DEFAULT = WarmStart()
+
+
+def cache_root() -> Path:
+    """Where warm starts are kept: $ASKESIS_CACHE, else the user's cache folder."""
+    given = os.environ.get("ASKESIS_CACHE")
+    return Path(given) if given else Path.home() / ".cache" / "askesis"
+
+
+def warm_model(
+    name: str,
+    spec: ModelSpec,
+    worlds: Mapping[str, str],
+    settings: WarmStart | None = None,
+    say: Callable[[str], None] = print,
+    on_progress: Callable[[Mapping[str, float]], None] | None = None,
+) -> Any:
+    """The tiny model warm-started on `worlds` (name -> spec), from the cache where it is there.
+
+    Raises WorldError where a world has neither a demonstrator nor reference answers.
+    """
+    settings = settings or DEFAULT
+    opened = [open_world(world) for world in dict.fromkeys(worlds.values())]
+    place = cache_root() / "warm" / _key([w.id for w in opened], settings)
+    if not (place / "warm.json").exists():
+        say(f"Warm start on {', '.join(w.id for w in opened)} (made once, then cached)")
+        model = tiny_model(name, seed=settings.seed)
+        learnt, held_out = _samples(model, opened, settings)
+        report = fit(
+            model,
+            learnt,
+            held_out,
+            learning_rate=settings.learning_rate,
+            max_updates=settings.max_updates,
+            seed=settings.seed,
+            on_progress=on_progress,
+        )
+        _keep(model, place, {"settings": asdict(settings), "report": report})
+        say(f"Warm start done: held-out loss {report['held_out_loss']:.3f} a token")
+    return open_model(name, ModelSpec(source=str(place), trainable=spec.trainable))
+
+
+def _samples(model: Any, worlds: list[Any], settings: WarmStart) -> tuple[list[Any], list[Any]]:
+    """Demonstrations as training samples; the held-out ones are of other tasks."""
+    streams = Streams(settings.seed)
+    learnt: list[Sample] = []
+    held_out: list[Sample] = []
+    for world in worlds:
+        rng = streams.generator("warm start", world.id)
+        tasks = world.draw(TaskRole.TRAIN, rng, settings.demonstrations)
+        apart = {world.canonical(t) for t in tasks[: settings.held_out]}
+        for i, task in enumerate(tasks):
+            text = world.demonstrate(task, rng, settings.habit)
+            text = task.answer if text is None else text
+            if text is None:
+                raise WorldError(
+                    f"world {world.id!r} has neither a demonstrator nor answers to start from",
+                    hint="give a model that can already speak: --model PATH_OR_HUB_NAME",
+                )
+            sample = _sample(model.renderer, Start(task), text)
+            if i < settings.held_out:
+                held_out.append(sample)
+            elif world.canonical(task) not in apart:
+                learnt.append(sample)
+    return learnt, held_out
+
+
+def _sample(renderer: Any, start: Start, text: str) -> Sample:
+    context = renderer.render(start)
+    answer = np.append(renderer.encode(text), renderer.end_token)
+    tokens = np.concatenate([context, answer]).astype(np.int32)
+    weight = np.concatenate([np.zeros(len(context)), np.ones(len(answer))]).astype(np.float32)
+    return Sample("policy", (Sequence(tokens, {"weight": weight}),))
+
+
+def _key(worlds: list[str], settings: WarmStart) -> str:
+    text = json.dumps([WARM_VERSION, sorted(worlds), asdict(settings)], sort_keys=True)
+    return f"{'+'.join(worlds)[:60].replace(':', '-').replace('/', '-')}-" + (
+        hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+    )
+
+
+def _keep(model: Any, place: Path, about: Mapping[str, Any]) -> None:
+    """Into the cache whole or not at all: two runs may make the same start at once."""
+    aside = place.with_name(f"{place.name}.{os.getpid()}")
+    shutil.rmtree(aside, ignore_errors=True)
+    model.save(aside)
+    (aside / "warm.json").write_text(json.dumps(about, indent=1))
+    try:
+        aside.rename(place)
+    except OSError:  # somebody else was faster
+        shutil.rmtree(aside)

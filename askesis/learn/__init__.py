@@ -1,0 +1,1 @@
+"""How weights change: batches, objectives, and one trainer for all of them."""

@@ -1,0 +1,173 @@
+"""One trainer for all objectives: gradients of a whole step in pieces, and guarded updates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from askesis.errors import ConfigError, ModelError
+from askesis.learn.batching import collate, micro_batches, size_of, step_norm
+from askesis.learn.optimizer import set_learning_rate
+from askesis.records import Sample
+
+ATOM_SIZES = {"pair": 2}  # how many sequences an atom must have, where that is fixed
+
+
+@dataclass(slots=True)
+class StepReport:
+    """What one optimiser step did. `positions` counts padding too; `refused` says why not."""
+
+    loss: float = 0.0
+    grad_norm: float = 0.0
+    tokens: int = 0
+    positions: int = 0
+    refused: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+class Trainer:
+    """Trains one model on steps of samples.
+
+    objectives: what is minimised, the sum of coef * loss. micro_batch_tokens: padded positions a
+    forward pass may have. max_grad_norm: gradients longer than this are scaled down to it (0:
+    never). hooks: (retainer, its Context) pairs.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        objectives: Sequence[Any],
+        *,
+        micro_batch_tokens: int,
+        max_grad_norm: float,
+        hooks: Sequence[tuple[Any, Any]] = (),
+    ) -> None:
+        self.model, self.objectives = model, tuple(objectives)
+        self.micro_batch_tokens, self.max_grad_norm = micro_batch_tokens, max_grad_norm
+        self.uses = frozenset().union(*(o.uses for o in self.objectives))
+        self.needs = frozenset().union(*(o.needs for o in self.objectives))
+        self.extra = [pair for pair in hooks if hasattr(pair[0], "extra_loss")]
+        self.transform = [pair for pair in hooks if hasattr(pair[0], "transform_step")]
+        self.after = [pair for pair in hooks if hasattr(pair[0], "on_step_end")]
+        self.trained = [p for p in model.module.parameters() if p.requires_grad]
+        self.device = self.trained[0].device if self.trained else None
+        self.pad_token = model.renderer.pad_token if model.renderer is not None else 0
+
+    def check(self, samples: Sequence[Sample]) -> None:
+        """Raises ConfigError for samples that are not for this model or these objectives."""
+        for sample in samples[:1]:
+            if sample.model != self.model.name:
+                raise ConfigError(
+                    f"samples for model {sample.model!r} were handed to the learner of "
+                    f"{self.model.name!r}",
+                    hint="select and learn need the same model name in the recipe",
+                )
+            rows = [r.columns for r in sample.sequences] or [sample.arrays]
+            made = set(sample.columns).union(*rows)
+            if missing := self.needs - made:
+                raise ConfigError(
+                    f"the objectives of model {self.model.name!r} need the columns "
+                    f"{', '.join(sorted(missing))}",
+                    found=", ".join(sorted(made)) or "none",
+                    hint="choose a selector that makes them",
+                )
+        for objective in self.objectives:
+            wanted = ATOM_SIZES.get(objective.atom)
+            wrong = [s for s in samples if wanted and len(s.sequences) != wanted]
+            if wrong:
+                raise ConfigError(
+                    f"{type(objective).__name__} learns from atoms of {wanted} sequences",
+                    found=f"a sample with {len(wrong[0].sequences)}",
+                    hint="choose a selector that makes pairs",
+                )
+
+    def gradient(self, samples: Sequence[Sample]) -> StepReport:
+        """Add the gradient of one whole step to the parameters' `.grad`.
+
+        The step is cut into micro-batches, each divided by the step's own counts, so the cut
+        changes rounding and nothing else.
+        """
+        report = StepReport()
+        norm = step_norm(samples)
+        losses: list[Tensor] = []
+        metrics: dict[str, list[Tensor]] = {}
+        for piece in micro_batches(samples, self.micro_batch_tokens):
+            batch = collate(piece, self.pad_token, self.device)
+            out = self.model.outputs(batch, self.uses)
+            total: Any = 0.0
+            for objective in self.objectives:
+                loss, found = objective(out, batch, norm)
+                total = total + objective.coef * loss
+                for name, value in found.items():
+                    metrics.setdefault(name, []).append(torch.as_tensor(value).detach())
+            total.backward()
+            losses.append(total.detach())
+            report.tokens += batch.num_tokens
+            report.positions += max(batch.tokens.numel(), batch.num_tokens)
+        for hook, ctx in self.extra:
+            extra = hook.extra_loss(ctx, self.model)
+            if extra.requires_grad:
+                extra.backward()
+            losses.append(extra.detach())
+        report.loss = float(torch.stack([x.double().reshape(()) for x in losses]).sum())
+        report.metrics = {k: float(torch.stack(v).double().sum()) for k, v in metrics.items()}
+        return report
+
+    def update(
+        self, optimizer: torch.optim.Optimizer, samples: Sequence[Sample], learning_rate: float
+    ) -> StepReport:
+        """One guarded update: never applied where the loss or the gradient is not finite.
+
+        Raises ModelError where the weights themselves are no longer finite.
+        """
+        self.forget()
+        report = self.gradient(samples)
+        gradients = [p.grad for p in self.trained if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients) if gradients else torch.zeros(())
+        report.grad_norm = float(norm)
+        report.refused = self._refusal(report)
+        if report.refused:
+            self.forget()
+            return report
+        if self.max_grad_norm and report.grad_norm > self.max_grad_norm:
+            torch._foreach_mul_(gradients, self.max_grad_norm / report.grad_norm)
+        before = None
+        if self.transform:
+            before = {k: v.detach().clone() for k, v in self.model.weights().items()}
+        set_learning_rate(optimizer, learning_rate)
+        optimizer.step()
+        for hook, ctx in self.transform:
+            hook.transform_step(ctx, self.model, before)
+        for hook, ctx in self.after:
+            hook.on_step_end(ctx, self.model)
+        return report
+
+    def forget(self) -> None:
+        """Drop the gradients."""
+        for parameter in self.trained:
+            parameter.grad = None
+
+    def _refusal(self, report: StepReport) -> str:
+        finite = torch.isfinite(torch.tensor([report.loss, report.grad_norm]))
+        if bool(finite.all()):
+            return ""
+        if not all(bool(torch.isfinite(p).all()) for p in self.trained):
+            raise ModelError(
+                f"the weights of model {self.model.name!r} are no longer finite",
+                hint="the learning diverged: lower learning-rate, then fork from an earlier round",
+            )
+        return "loss" if not bool(finite[0]) else "gradient"
+
+
+def fitting(model: Any, samples: Sequence[Sample]) -> list[Sample]:
+    """Samples that the model can read at all: not empty, and within its context length."""
+    limit = model.renderer.context_length if model.renderer is not None else None
+    return [
+        s
+        for s in samples
+        if size_of(s) and (limit is None or all(len(r.tokens) <= limit for r in s.sequences))
+    ]

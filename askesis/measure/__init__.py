@@ -1,0 +1,1 @@
+"""What really happened, on *train* and *decide* tasks."""

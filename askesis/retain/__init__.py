@@ -1,0 +1,1 @@
+"""What survives: memory of old data, and of the best weights."""

@@ -1,0 +1,1 @@
+"""Which attempts become training data, and which of their tokens count."""

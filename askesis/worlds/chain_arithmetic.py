@@ -1,0 +1,195 @@
+"""chain_arithmetic-v1: a chain of operations, worked off on a scratchpad, one a line.
+
+    prompt   "7 +5 *3 -9"             from left to right, without precedence
+    answer   "7+5=12\\n12*3=36\\n36-9=27"
+
+The answer is the value of the last line (a bare "27" is right too): the *outcome* is judged by
+it alone. The truth of every *step* is known besides: line i is right when it applies the i-th
+operation to the value of the line before as stated there, and states the true result. So a slip
+in line 2 makes line 2 wrong, not the lines that follow from it, and a right outcome can come
+from wrong steps. All true values lie in 0 ... 199; lines that begin with "#" are remarks.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from askesis.records import Task
+from askesis.requests import Checked
+from askesis.text.limits import unreadable
+from askesis.text.steps import split_steps
+from askesis.worlds.family import HABITS, Family, no_habit
+
+MAX_VALUE = 199
+MAX_OPERATIONS = 10
+MAX_ANSWER_CHARS = 4_096
+
+_LINE = re.compile(r"(-?[0-9]{1,6})[ ]*([-+*])[ ]*(-?[0-9]{1,6})[ ]*=[ ]*(-?[0-9]{1,6})")
+_VALUE = re.compile(r"-?[0-9]{1,6}")
+
+
+class ChainArithmetic(Family):
+    """difficulty: from 2 operations with operands up to 9, to MAX_OPERATIONS with up to 50."""
+
+    id = "chain_arithmetic-v1"
+    truth = frozenset({"answer", "steps", "demonstration"})
+    num_canonical = None  # more than 10**9 from six operations on
+    max_answer_tokens = 160
+
+    def count(self, difficulty: float) -> int:
+        """How many chains there are: ways to reach each value, operation by operation."""
+        ways = dict.fromkeys(range(1, _largest(difficulty) + 1), 1)
+        for _ in range(num_operations(difficulty)):
+            after: dict[int, int] = {}
+            for value, num in ways.items():
+                for operator, operand in _operations(value, difficulty):
+                    result = apply(value, operator, operand)
+                    after[result] = after.get(result, 0) + num
+            ways = after
+        return sum(ways.values())
+
+    def hardness(self, task: Task) -> float:
+        """The number of operations."""
+        return float(len(task.data["operations"]))
+
+    def generate(self, rng: np.random.Generator, difficulty: float) -> Task:
+        value = first = int(rng.integers(1, _largest(difficulty) + 1))
+        operations: list[str] = []
+        for _ in range(num_operations(difficulty)):
+            allowed = _operations(value, difficulty)
+            # the operator first, then the operand: else additions would crowd out the rest
+            operators = sorted({o for o, _ in allowed})
+            operator = operators[int(rng.integers(len(operators)))]
+            operands = [n for o, n in allowed if o == operator]
+            operand = operands[int(rng.integers(len(operands)))]
+            operations.append(f"{operator}{operand}")
+            value = apply(value, operator, operand)
+        return self.task(
+            f"{first} {' '.join(operations)}",
+            str(value),
+            difficulty=difficulty,
+            data={"first": first, "operations": operations},
+        )
+
+    def verify(self, task: Task, answer: str) -> Checked:
+        why = unreadable(answer, MAX_ANSWER_CHARS)
+        if why:
+            return Checked(0.0, why)
+        operations = list(task.data["operations"])
+        before = int(task.data["first"])
+        steps, spans = [], []
+        for first, last in split_steps(answer, "\n"):
+            if answer[first] == "#":
+                continue
+            match = _LINE.fullmatch(answer[first:last])
+            if match is None:
+                if _VALUE.fullmatch(answer[first:last]) is None:  # a bare value is no step
+                    steps.append(0.0)
+                    spans.append((first, last))
+                continue
+            left, operator, right, stated = match.groups()
+            number = len(steps)
+            wanted = operations[number] if number < len(operations) else ""
+            is_right = (
+                int(left) == before
+                and f"{operator}{int(right)}" == wanted
+                and int(stated) == apply(int(left), operator, int(right))
+            )
+            steps.append(float(is_right))
+            spans.append((first, last))
+            before = int(stated)
+        found = self.extract(answer)
+        true = chain_value(task)
+        score = float(found == str(true))
+        why = "" if score else f"ends with {found or 'no value'}, not {true}"
+        return Checked(score, why, found, tuple(steps), tuple(spans))
+
+    def extract(self, answer: str) -> str:
+        """The value of the last line that is no remark."""
+        if unreadable(answer, MAX_ANSWER_CHARS):
+            return ""
+        lines = [answer[a:b] for a, b in split_steps(answer, "\n") if answer[a] != "#"]
+        last = lines[-1].rpartition("=")[2].strip() if lines else ""
+        return str(int(last)) if _VALUE.fullmatch(last) else ""
+
+    def demonstrate(
+        self, task: Task, rng: np.random.Generator, habit: str = "plain", *, wrong: bool = False
+    ) -> str | None:
+        """The scratchpad in a habit of writing.
+
+        plain      7+5=12 / 12*3=36 / 36-9=27
+        verify     ... / #27+9=36 ok             (the last operation undone, or done again)
+        backtrack  a wrong line, "#no", then the right scratchpad from its start
+        sub_goal   #3 steps / ...                (how many there will be)
+        filler     #...... / ...
+
+        wrong: one line states a value that is off by 1, 2 or 10; the rest follows from it.
+        """
+        if habit not in HABITS:
+            raise no_habit(self.id, habit)
+        operations = list(task.data["operations"])
+        slip = int(rng.integers(len(operations))) if wrong else -1
+        lines = chain_lines(task, slip, rng)
+        if wrong and lines[-1].endswith(f"={chain_value(task)}"):  # the slip was multiplied away
+            lines = chain_lines(task, len(operations) - 1, rng)
+        if habit == "verify":
+            last = lines[-1]
+            lines.append(f"#{last} ok")
+        elif habit == "backtrack":
+            # the failed line is a remark: what counts as a step starts behind it
+            failed = chain_lines(task, 0, rng)[0]
+            lines = [f"#{failed} no", *lines]
+        elif habit == "sub_goal":
+            lines = [f"#{len(operations)} steps", *lines]
+        elif habit == "filler":
+            lines = ["#" + "." * int(rng.integers(3, 9)), *lines]
+        return "\n".join(lines)
+
+
+def num_operations(difficulty: float) -> int:
+    """2 at difficulty 0, MAX_OPERATIONS at 1."""
+    return 2 + min(int(difficulty * (MAX_OPERATIONS - 1)), MAX_OPERATIONS - 2)
+
+
+def _largest(difficulty: float) -> int:
+    """The largest first number and operand of + and -; factors go up to 9."""
+    return 9 + round(41 * difficulty)
+
+
+def _operations(value: int, difficulty: float) -> list[tuple[str, int]]:
+    """What may follow a value: the result stays in range, and nothing multiplies zero."""
+    largest = _largest(difficulty)
+    found = [("+", n) for n in range(2, min(largest, MAX_VALUE - value) + 1)]
+    found += [("-", n) for n in range(2, min(largest, value) + 1)]
+    if value:
+        found += [("*", n) for n in range(2, min(9, MAX_VALUE // value) + 1)]
+    return found
+
+
+def apply(value: int, operator: str, operand: int) -> int:
+    """One operation on whole numbers."""
+    if operator == "+":
+        return value + operand
+    return value - operand if operator == "-" else value * operand
+
+
+def chain_value(task: Task) -> int:
+    """The true value of a task's chain."""
+    value = int(task.data["first"])
+    for operation in task.data["operations"]:
+        value = apply(value, operation[0], int(operation[1:]))
+    return value
+
+
+def chain_lines(task: Task, slip: int, rng: np.random.Generator) -> list[str]:
+    """The lines of the scratchpad; line `slip` (-1: none) states a wrong value."""
+    value, lines = int(task.data["first"]), []
+    for i, operation in enumerate(task.data["operations"]):
+        result = apply(value, operation[0], int(operation[1:]))
+        if i == slip:
+            result += (1, -1, 2, 10)[int(rng.integers(4))]
+        lines.append(f"{value}{operation}={result}")
+        value = result
+    return lines

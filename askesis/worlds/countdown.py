@@ -1,0 +1,341 @@
+"""countdown-v1: reach a target from a few numbers with + - * /, using every number exactly once.
+
+    prompt   "3 7 12 -> 33"
+    answer   "12*3=36,36-3=33"                 step by step, or
+             "(12-3)/3*7" / "12*3-3=33"        as one expression, or any mixture of the two
+
+**The rule.** An answer is a row of *pieces* separated by commas or line ends. The pool begins as
+the numbers of the prompt. A piece is `expression` or `expression=value`; every number in it must
+be in the pool and is taken out; the value is put in. The answer is right when each piece is, and
+at its end the pool holds the target and nothing else. Values are exact fractions: negative
+numbers and fractions are allowed on the way, a stated value must be exactly the expression's.
+Only the last piece may leave out its value.
+
+**Several tries.** ";" separates tries, and only the last one counts. A try that begins with "#"
+is a remark and no try at all (habits of writing use remarks: "#16 no").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+from askesis.records import Task
+from askesis.requests import Checked
+from askesis.text.answers import marked_answer
+from askesis.text.expressions import ExpressionError, parse_expression
+from askesis.text.limits import unreadable
+from askesis.text.rationals import parse_number, write_number
+from askesis.text.steps import split_steps
+from askesis.worlds.family import HABITS, Family, no_habit
+
+MAX_TARGET = 99
+MAX_ANSWER_CHARS = 2_048
+MAX_PIECES = 16
+
+
+@dataclass(frozen=True)
+class Level:
+    """One notch of the difficulty knob: how many numbers, up to what, with which operators.
+
+    num_canonical: how many different problems `generate` can make, counted exhaustively with
+    `reachable` (the test counts the first three again).
+    """
+
+    num_numbers: int
+    largest: int
+    operators: str
+    num_canonical: int
+
+
+LEVELS = (
+    Level(3, 12, "+-", 1_264),
+    Level(3, 16, "+-*", 7_394),
+    Level(3, 25, "+-*/", 25_930),
+    Level(4, 12, "+-*", 51_804),
+    Level(4, 20, "+-*/", 363_300),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One combination of two numbers: left operator right = value, all whole and not negative."""
+
+    left: int
+    operator: str
+    right: int
+    value: int
+
+    def __str__(self) -> str:
+        return f"{self.left}{self.operator}{self.right}={self.value}"
+
+
+@dataclass
+class _Reading:
+    """What following an answer piece by piece found."""
+
+    steps: list[float] = field(default_factory=list)
+    spans: list[tuple[int, int]] = field(default_factory=list)
+    why: str = ""
+
+
+class Countdown(Family):
+    """Numbers and a target. difficulty 0 ... 1 goes through LEVELS in equal parts."""
+
+    id = "countdown-v1"
+    truth = frozenset({"answer", "steps", "demonstration"})
+    num_canonical = 389_230  # the union of the levels, which overlap
+    max_answer_tokens = 80
+
+    def count(self, difficulty: float) -> int | None:
+        return level_of(difficulty).num_canonical
+
+    def hardness(self, task: Task) -> float:
+        """Ways to combine: number of numbers first, their size second."""
+        numbers = task.data["numbers"]
+        return len(numbers) + max(numbers) / 100
+
+    # ------------------------------------------------------------ making
+
+    def generate(self, rng: np.random.Generator, difficulty: float) -> Task:
+        """Random numbers, combined at random until one is left: that one is the target."""
+        level = level_of(difficulty)
+        while True:
+            numbers = [int(n) for n in rng.integers(1, level.largest + 1, level.num_numbers)]
+            steps = _random_steps(rng, numbers, level.operators)
+            if steps is not None and 1 <= steps[-1].value <= MAX_TARGET:
+                break
+        numbers.sort()
+        target = steps[-1].value
+        prompt = f"{' '.join(map(str, numbers))} -> {target}"
+        worked = ",".join(map(str, steps))
+        data = {"numbers": numbers, "target": target, "truth_steps": worked}
+        return self.task(prompt, worked, difficulty=difficulty, data=data)
+
+    def canonical(self, task: Task) -> str:
+        """Sorted numbers and target: the order in the prompt does not make another problem."""
+        return f"{','.join(map(str, sorted(task.data['numbers'])))}={task.data['target']}"
+
+    # ------------------------------------------------------------ checking
+
+    def verify(self, task: Task, answer: str) -> Checked:
+        """1 where the last try follows the rule to the target, else 0.
+
+        `steps`: 1 for a piece that uses only numbers of its pool and states its true value,
+        else 0, over all tries; `spans` are the pieces' places in the text.
+        """
+        why = unreadable(answer, MAX_ANSWER_CHARS)
+        if why:
+            return Checked(0.0, why)
+        numbers, target = [int(n) for n in task.data["numbers"]], int(task.data["target"])
+        shift = 0
+        marked = marked_answer(answer) if "<" in answer or "\\" in answer else None
+        if marked is not None:
+            shift, answer = answer.rfind(marked), marked
+        reading, pool = _Reading(why="no answer in it"), []
+        for first, last in split_steps(answer, ";"):
+            if answer[first] == "#":
+                continue
+            reading.why = ""
+            pool = _follow(answer, first, last, numbers, reading)
+        if not reading.why and pool != [Fraction(target)]:
+            left = " ".join(write_number(n) for n in pool[:8])
+            reading.why = f"ends with {left}, not {target}"
+        spans = tuple((a + shift, b + shift) for a, b in reading.spans)
+        score = float(not reading.why)
+        return Checked(score, reading.why, self.extract(answer), tuple(reading.steps), spans)
+
+    def extract(self, answer: str) -> str:
+        """The last try without white space; votes count tries that are written alike."""
+        if unreadable(answer, MAX_ANSWER_CHARS):
+            return ""
+        tries = [answer[a:b] for a, b in split_steps(answer, ";") if answer[a] != "#"]
+        return ",".join(tries[-1].replace(",", " ").split()) if tries else ""
+
+    # ------------------------------------------------------------ demonstrating
+
+    def demonstrate(
+        self, task: Task, rng: np.random.Generator, habit: str = "plain", *, wrong: bool = False
+    ) -> str | None:
+        """Worked steps: the ones that made the task, or (for tasks that came from elsewhere)
+        found by search; None where there is no solution.
+
+        plain      12*3=36,36-3=33
+        verify     12*3=36,36-3=33;#33=33 ok           (the result held against the target)
+        backtrack  3+3=6,12-6=6;#6 no;12*3=36,36-3=33  (a try that fails is seen and left)
+        sub_goal   #36-3=33;12*3=36,36-3=33            (the last step is named first)
+        filler     #......;12*3=36,36-3=33             (dots that mean nothing)
+
+        wrong: ends with a try whose steps are true but miss the target (and, with "verify",
+        are waved through all the same).
+        """
+        if habit not in HABITS:
+            raise no_habit(self.id, habit)
+        target = int(task.data["target"])
+        worked = task.data.get("truth_steps") or solve(task.data["numbers"], target)
+        if worked is None:
+            return None
+        if wrong:
+            worked = _missing(rng, task.data["numbers"], target)
+        reached = worked.rsplit("=", 1)[1]
+        if habit == "verify":
+            return f"{worked};#{reached}={target} ok"
+        if habit == "backtrack":
+            failed = _missing(rng, task.data["numbers"], target)
+            return f"{failed};#{failed.rsplit('=', 1)[1]} no;{worked}"
+        if habit == "sub_goal":
+            return f"#{worked.rsplit(',', 1)[-1]};{worked}"
+        if habit == "filler":
+            return f"#{'.' * int(rng.integers(3, 9))};{worked}"
+        return worked
+
+
+def level_of(difficulty: float) -> Level:
+    """The notch of a difficulty in [0, 1]."""
+    return LEVELS[min(int(difficulty * len(LEVELS)), len(LEVELS) - 1)]
+
+
+def combine(left: int, operator: str, right: int) -> Step | None:
+    """A step whose value is whole and not negative, or None."""
+    if operator == "+":
+        return Step(left, "+", right, left + right)
+    if operator == "*":
+        return Step(left, "*", right, left * right)
+    if operator == "-":
+        return Step(left, "-", right, left - right) if left >= right else None
+    return Step(left, "/", right, left // right) if right and left % right == 0 else None
+
+
+def solve(numbers: list[int], target: int) -> str | None:
+    """Steps from numbers to target by depth-first search in a fixed order, or None.
+
+    Whole, non-negative intermediate values only. Up to five numbers; more raise ValueError.
+    """
+    if len(numbers) > 5:
+        raise ValueError("the search is made for up to five numbers")
+    if len(numbers) == 1:
+        return f"{numbers[0]}={target}" if numbers[0] == target else None
+    tried: set[tuple[int, ...]] = set()
+
+    def search(pool: tuple[int, ...], steps: tuple[Step, ...]) -> tuple[Step, ...] | None:
+        if len(pool) == 1:
+            return steps if pool[0] == target else None
+        if pool in tried:
+            return None
+        tried.add(pool)
+        for step, rest in moves(pool):
+            found = search(rest, (*steps, step))
+            if found is not None:
+                return found
+        return None
+
+    found = search(tuple(sorted(numbers)), ())
+    return None if found is None else ",".join(map(str, found))
+
+
+def moves(pool: tuple[int, ...], operators: str = "+-*/") -> list[tuple[Step, tuple[int, ...]]]:
+    """Every step from a sorted pool, with the sorted pool it leaves."""
+    found = []
+    for i in range(len(pool)):
+        for j in range(i):
+            rest = [n for k, n in enumerate(pool) if k not in (i, j)]
+            for operator in operators:
+                step = combine(pool[i], operator, pool[j])
+                if step is not None:
+                    found.append((step, tuple(sorted([*rest, step.value]))))
+    return found
+
+
+def reachable(numbers: list[int], operators: str) -> set[int]:
+    """Every target that `generate` can make of these numbers."""
+    pools = {tuple(sorted(numbers))}
+    for _ in range(len(numbers) - 1):
+        pools = {
+            rest for pool in pools for step, rest in moves(pool, operators) if _worthwhile(step)
+        }
+    return {pool[0] for pool in pools if 1 <= pool[0] <= MAX_TARGET}
+
+
+def _worthwhile(step: Step) -> bool:
+    """Values stay within two digits; zero and a factor of one teach nothing."""
+    return 0 < step.value <= MAX_TARGET and not (step.operator in "*/" and step.right == 1)
+
+
+def _random_steps(
+    rng: np.random.Generator, numbers: list[int], operators: str
+) -> list[Step] | None:
+    """Random pairs and operators until one number is left; None where a step is pointless."""
+    pool, steps = list(numbers), []
+    draws = rng.random(3 * len(pool)).tolist()  # one call: this is the hot line of drawing
+    while len(pool) > 1:
+        left = pool.pop(int(draws.pop() * len(pool)))
+        right = pool.pop(int(draws.pop() * len(pool)))
+        if left < right:
+            left, right = right, left
+        step = combine(left, operators[int(draws.pop() * len(operators))], right)
+        if step is None or not _worthwhile(step):
+            return None
+        steps.append(step)
+        pool.append(step.value)
+    return steps
+
+
+def _missing(rng: np.random.Generator, numbers: list[int], target: int) -> str:
+    """True steps that use every number and end beside the target."""
+    for _ in range(200):
+        steps = _random_steps(rng, [int(n) for n in numbers], "+-*")
+        if steps and steps[-1].value != target:
+            return ",".join(map(str, steps))
+    total, worked = int(numbers[0]), []
+    for n in numbers[1:]:  # hardly ever reached: the plain sum, with a wrong end if need be
+        worked.append(f"{total}+{n}={total + int(n)}")
+        total += int(n)
+    if total == target:
+        worked[-1] = f"{worked[-1].split('=')[0]}={total + 1}"
+    return ",".join(worked)
+
+
+def _follow(
+    text: str, first: int, last: int, numbers: list[int], reading: _Reading
+) -> list[Fraction]:
+    """Follow one try through text[first:last]; returns the pool it leaves, notes what is wrong."""
+    pool = [Fraction(n) for n in numbers]
+    pieces = split_steps(text[first:last], ",\n")
+    if len(pieces) > MAX_PIECES:
+        reading.why = reading.why or f"more than {MAX_PIECES} steps"
+        return pool
+    for index, (start, end) in enumerate(pieces):
+        piece = text[first + start : first + end]
+        why = _take(piece, pool, is_last=index == len(pieces) - 1)
+        reading.steps.append(float(not why))
+        reading.spans.append((first + start, first + end))
+        reading.why = reading.why or why
+    return pool
+
+
+def _take(piece: str, pool: list[Fraction], is_last: bool) -> str:
+    """Apply one piece to the pool in place; returns what is wrong with it, or ""."""
+    left, equals, right = piece.partition("=")
+    stated = parse_number(right) if equals else None
+    if (equals and stated is None) or not (equals or is_last):
+        return f"{piece[:40]!r} states no value"
+    try:
+        expression = parse_expression(left)
+    except ExpressionError as error:
+        return f"{piece[:40]!r}: {error}"
+    wrong = ""
+    for number in expression.literals:
+        if number in pool:  # "-4+12" after a step that made -4
+            pool.remove(number)
+            continue
+        if number < 0 and -number in pool:  # "-3+12": a sign before a number of the pool
+            pool.remove(-number)
+            continue
+        wrong = wrong or f"{write_number(number)} is not there to use"
+    value = expression.value if stated is None else stated
+    if value != expression.value:
+        wrong = wrong or f"{left.strip()[:40]} is {write_number(expression.value)}"
+    pool.append(value)  # as stated, so that later steps are judged for themselves
+    return wrong
