@@ -8,13 +8,12 @@ change. Outsiders need no row: `my_file.py:my_recipe`, `my_file.py:my_world`, or
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
 from typing import Any
 
 from askesis.config import find
-from askesis.errors import ConfigError, WorldError, nearest
+from askesis.errors import ConfigError, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,29 +72,75 @@ RECIPES: dict[str, Row] = {
     ),
 }
 
-WORLDS: dict[str, Row] = {}
-
-PARTS: dict[str, Row] = {}
-
-_TABLES: dict[str, tuple[Mapping[str, Row], type[Exception]]] = {
-    "recipe": (RECIPES, ConfigError),
-    "world": (WORLDS, WorldError),
-    "part": (PARTS, ConfigError),
+PARTS: dict[str, Row] = {
+    "tasks.uniform": Row(
+        "askesis.tasks.uniform:Uniform", "tasks drawn alike, fresh each round or from a fixed pool"
+    ),
+    "tasks.difficulty_mixed": Row(
+        "askesis.tasks.difficulty_mixed:DifficultyMixed", "tasks mixed over bins of difficulty"
+    ),
+    "explore.sample": Row(
+        "askesis.explore.sample:SampleAttempts", "k attempts at each start at a temperature"
+    ),
+    "explore.rationalize": Row(
+        "askesis.explore.rationalize:Rationalize",
+        "attempts, and for failed ones a second try with the answer shown",
+        "answers",
+        ("answer",),
+    ),
+    "explore.demonstrate": Row(
+        "askesis.explore.demonstrate:Demonstrate",
+        "the world's own solutions as attempts",
+        "demonstrations",
+        ("demonstration",),
+    ),
+    "explore.walk": Row(
+        "askesis.explore.walk:Walk", "an environment walked turn by turn", "", ("turns",)
+    ),
+    "judge.verifier": Row(
+        "askesis.judge.verifier:Verifier", "the world's verifier", "answers", ("answer",)
+    ),
+    "judge.self_consistency": Row(
+        "askesis.judge.self_consistency:SelfConsistency", "the majority answer of a group", "none"
+    ),
+    "select.threshold": Row(
+        "askesis.select.threshold:Threshold", "good, distinct attempts, at most so many a task"
+    ),
+    "learn.learn": Row(
+        "askesis.learn.learner:Learn", "objectives minimised with AdamW, one trainer for all"
+    ),
+    "retain.replay": Row(
+        "askesis.retain.replay:Replay", "samples of earlier rounds mixed into this one's"
+    ),
+    "retain.keep_or_revert": Row(
+        "askesis.retain.keep_or_revert:KeepOrRevert",
+        "the candidate against the best kept snapshot on fresh decide tasks",
+        "answers",
+        ("answer",),
+    ),
+    "measure.ability": Row(
+        "askesis.measure.ability:Ability",
+        "pass@1, pass@k, majority@k and more on fresh decide tasks",
+        "answers",
+        ("answer",),
+    ),
+    "measure.groups": Row(
+        "askesis.measure.groups:Groups", "what this round's own groups say about the training"
+    ),
 }
 
 
 def look_up(kind: str, name: str) -> Any:
-    """The thing of a kind ("recipe", "world", "part") behind a name, imported now.
+    """The recipe or part behind a name, imported now (worlds: `askesis.worlds.open`).
 
-    Raises ConfigError or WorldError with the nearest name where there is none.
+    Raises ConfigError with the nearest name where there is none.
     """
-    table, error = _TABLES[kind]
+    table = {"recipe": RECIPES, "part": PARTS}[kind]
     if ":" in name and name.partition(":")[0].endswith(".py"):
         return find(name)
     if name in table:
         return table[name].load()
-    for entry in entry_points(group=f"askesis.{kind}s"):
-        if entry.name == name:
-            return entry.load()
-    others = [e.name for e in entry_points(group=f"askesis.{kind}s")]
-    raise error(f"there is no {kind} {name!r}", hint=nearest(name, [*table, *others]))
+    others = {e.name: e for e in entry_points(group=f"askesis.{kind}s")}
+    if name in others:
+        return others[name].load()
+    raise ConfigError(f"there is no {kind} {name!r}", hint=nearest(name, [*table, *others]))

@@ -95,6 +95,7 @@ class Run:
         self.seconds_before = 0.0
         self._began = self._segment_began = time.monotonic()
         self._committed = dict(self.meter.counts)
+        self._closed_at: dict[str, int] | None = None
         self._check_capabilities()
 
     # ------------------------------------------------------------ making one
@@ -133,14 +134,12 @@ class Run:
                     hint=f"askesis fork {path} --at ROUND --set ... begins a run that differs",
                 )
             point = store.resume_point()
-            if point is None:
-                raise RunError(
-                    f"{path} was killed before its first commit",
-                    hint="delete it and run again; nothing is lost",
-                )
             store.rollback()
             run = cls(stored, store, worlds, models, **options)
-            run._restore(point)
+            if point is None:  # killed before its first commit: it begins again
+                run._close_segment()
+            else:
+                run._restore(point)
         except BaseException:
             store.close()
             raise
@@ -205,6 +204,7 @@ class Run:
         """End a phase: parts hear it, and the next one begins from a closed segment."""
         if self.stopped:
             return
+        self._close_segment()  # so that a fork from here can still lengthen the phase
         self._hear(phase, "on_phase_end")
         self.store.event("phase_ended", self.position.total, name=phase.name)
         self.position.phase, self.position.in_phase = self.position.phase + 1, 0
@@ -261,6 +261,9 @@ class Run:
     # ------------------------------------------------------------ segments
 
     def _close_segment(self) -> None:
+        """Make all committed rounds durable; nothing to do where none was since the last one."""
+        if self._closed_at == vars(self.position):
+            return
         saved = {
             self.shelf.current(name): model.save
             for name, model in self.models.items()
@@ -276,7 +279,6 @@ class Run:
                 "meter": dict(self.meter.counts),
                 "seconds": self.seconds,
                 "best": {k: list(v) for k, v in self.best.items()},
-                "stopped": self.stopped,
                 "lineage": [
                     [s.id, s.model, s.round, list(s.parents), list(s.tags)] for s in self.shelf.log
                 ],
@@ -284,6 +286,7 @@ class Run:
             tags={f"{model}:{tag}": pin[0] for (model, tag), pin in self.shelf.pins.items()},
         )
         self.shelf.log.clear()
+        self._closed_at = vars(self.position).copy()
         self._segment_began = time.monotonic()
 
     def _save_models(self, directory: Path) -> None:
@@ -303,7 +306,8 @@ class Run:
         self._committed = dict(self.meter.counts)
         self.seconds_before = float(counters["seconds"])
         self.best = {k: (v[0], int(v[1])) for k, v in counters["best"].items()}
-        self.stopped = counters["stopped"]
+        self.stopped = self.meter.spent(self.plan.budget, self.seconds)  # a fork may have more
+        self._closed_at = vars(self.position).copy()
 
     # ------------------------------------------------------------ phases
 

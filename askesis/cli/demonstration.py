@@ -17,13 +17,14 @@ def demo(
     import time
 
     from askesis.cli.display import open_display
-    from askesis.cli.running import DIRECTORY, counting, free_name, stoppable
-    from askesis.cli.show import difference_lines, evaluation_table, rounds_table
+    from askesis.cli.running import DIRECTORY, counting, free_name, quiet_libraries, stoppable
+    from askesis.cli.show import difference_lines, evaluation_table, evaluation_title, rounds_table
     from askesis.lab.demo import RECIPE, WORLD, demonstrate
     from askesis.lab.evaluate import shown_k
     from askesis.lab.overview import overview
     from askesis.web.report import write_report
 
+    quiet_libraries()
     began = time.monotonic()
     path = free_name(out_dir or DIRECTORY / f"demo-s{seed}")
     out.print(
@@ -44,6 +45,7 @@ def demo(
     out.print()
     out.print(rounds_table(overview(path).lines, 16))
     out.print()
+    out.print(evaluation_title(found.evaluation), markup=False, soft_wrap=True)
     out.print(evaluation_table(found.evaluation, ks))
     for line in difference_lines(found.evaluation, ks):
         out.print(line, markup=False, soft_wrap=True)

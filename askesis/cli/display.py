@@ -85,7 +85,9 @@ class Progress(Watcher):
     # ------------------------------------------------------------ figures
 
     def _tokens(self) -> float:
-        return sum(n for k, n in self.run.meter.counts.items() if k.startswith("generated/"))
+        """Tokens generated so far for anything but measuring."""
+        counts = self.run.meter.counts.items()
+        return sum(n for k, n in counts if k.startswith("generated/") and k != "generated/measure")
 
     @property
     def elapsed_s(self) -> float:

@@ -247,7 +247,10 @@ def export(
         f"data: {made.data} ({made.num_samples:,} samples learnt from, "
         f"{made.num_attempts:,} attempts)", markup=False, soft_wrap=True,
     )  # fmt: skip
-    out.print(f'AutoModelForCausalLM.from_pretrained("{made.model}")', markup=False, soft_wrap=True)
+    if (made.model / "config.json").exists():
+        out.print(
+            f'AutoModelForCausalLM.from_pretrained("{made.model}")', markup=False, soft_wrap=True
+        )
     out.print(f'datasets.load_dataset("{made.data}", "samples")', markup=False, soft_wrap=True)
 
 
@@ -411,7 +414,7 @@ def _usage(error: Any) -> AskesisError:
     where = error.ctx.command_path if error.ctx is not None else "askesis"
     message = error.format_message().rstrip(".")
     known = _known(error)
-    quoted = message.rpartition(" ")[2].strip("'\"")
+    quoted = getattr(error, "option_name", None) or message.rpartition(" ")[2].strip("'\"")
     hint = f"{nearest(quoted, known)} " if known else ""
     return ConfigError(message.split(". ")[0].split(" (")[0], hint=f"{hint}See {where} --help")
 

@@ -61,6 +61,7 @@ def dry_run(out: Console, recipe: str, given: Sequence[Option]) -> None:
     from askesis.lab.estimate import estimate
 
     plan = plan_for(recipe, given)
+    quiet_libraries()
     with out.status("measuring this machine for a few seconds"):
         found = estimate(plan)
     made = table("expected", "", "because")
@@ -142,17 +143,21 @@ def see_through(
     """Begin, improve, close; the last words. Ctrl-C leaves a run that can be resumed."""
     from askesis.cli.display import open_display
 
+    quiet_libraries()
     display = open_display(out, f"askesis {path}", plain)
     with stoppable(path):
         made = begin([display])
         try:
-            if made.stopped:
+            ended = made.stopped
+            if made.position.phase >= len(made.plan.phases):
+                ended = ended or "the plan is done"
+            if ended:
+                total = made.position.total
                 out.print(
-                    f"{path} is already at its end ({made.stopped}); to go on: askesis fork "
-                    f"{path} --at {made.position.total} --set rounds={made.position.total * 2 or 8}",
-                    markup=False, soft_wrap=True,
+                    f"{path} is already at its end ({ended}); to go on: askesis fork {path} "
+                    f"--at {total} --set rounds={2 * total}", markup=False, soft_wrap=True,
                 )  # fmt: skip
-                return str(made.stopped)
+                return str(ended)
             reason = made.improve()
         finally:
             getattr(display, "stop", lambda: None)()
@@ -172,6 +177,13 @@ def stoppable(path: Path) -> Iterator[None]:
         raise KeyboardInterrupt(
             f"stopped; the run is safe up to its last commit. Go on with: askesis resume {path}"
         ) from None
+
+
+def quiet_libraries() -> None:
+    """No progress bars but our own: transformers draws one even for a model of a megabyte."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
 
 def last_words(out: Console, path: Path, reason: str) -> None:
@@ -240,6 +252,7 @@ def evaluate(
     from askesis.lab.evaluate import evaluate as score
     from askesis.lab.evaluate import shown_k
 
+    quiet_libraries()
     with counting(out, quiet=as_json) as on_progress:
         found = score(
             path, snapshots=snapshots, world=world, role=role, num_tasks=num,
@@ -263,9 +276,10 @@ def evaluate(
                  for s in found.scores]  # fmt: skip
         print_json({"scores": plain, "difference": differences})
         return
-    from askesis.cli.show import difference_lines, evaluation_table
+    from askesis.cli.show import difference_lines, evaluation_table, evaluation_title
     from askesis.lab.overview import overview
 
+    out.print(evaluation_title(found), markup=False, soft_wrap=True)
     out.print(evaluation_table(found, ks))
     for line in difference_lines(found, ks):
         out.print(line, markup=False, soft_wrap=True)
@@ -312,6 +326,7 @@ def try_out(
     from askesis.cli.show import visible
     from askesis.lab.try_out import Pair
 
+    quiet_libraries()
     with Pair(path, before, after, temperature=temperature, seed=seed) as pair:
         if task:
             for given, left, right in pair.on_tasks(num):

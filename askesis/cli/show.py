@@ -23,10 +23,9 @@ COLUMNS = (
 )
 
 
-def table(*columns: str, right: Iterable[str] = (), title: str = "") -> Table:
+def table(*columns: str, right: Iterable[str] = ()) -> Table:
     """An unboxed table; columns in `right` are aligned to the right."""
-    made = Table(box=None, pad_edge=False, header_style="dim", title=title or None)
-    made.title_justify, made.title_style = "left", "bold"
+    made = Table(box=None, pad_edge=False, header_style="dim")
     for name in columns:
         made.add_column(name, justify="right" if name in right else "left", overflow="fold")
     return made
@@ -65,7 +64,7 @@ def show_run(console: Console, o: Any, num_lines: int = 40) -> None:
         again = f" ({times} times)" if times > 1 else ""
         console.print(Text(f"error in {stage}{again}: {message}"[:300], style="red"))
     if o.looks:
-        console.print()
+        console.print(f"\nclaims, looked at {len(o.looks)} times")
         console.print(looks_table(o.looks))
     if o.next_steps:
         console.print()
@@ -139,10 +138,7 @@ def looks_table(looks: Sequence[Mapping[str, Any]]) -> Table:
             k for look in looks for k in look["metrics"] if k.startswith("pass@") and "/" not in k
         )
     )
-    made = table(
-        "snapshot", "world", "role", "tasks", *keys,
-        right=["tasks", *keys], title=f"looked at {len(looks)} times",
-    )  # fmt: skip
+    made = table("snapshot", "world", "role", "tasks", *keys, right=["tasks", *keys])
     for look in looks:
         cells = []
         for key in keys:
@@ -163,16 +159,19 @@ def looks_table(looks: Sequence[Mapping[str, Any]]) -> Table:
 # ---------------------------------------------------------------- evaluations
 
 
+def evaluation_title(evaluation: Any) -> str:
+    """What was asked of all snapshots."""
+    first = evaluation.scores[0]
+    return (
+        f"{len(first.task_scores):,} {first.role} tasks of {first.world}, {first.num_attempts} "
+        f"attempts each at temperature {number(first.temperature)} (95 % intervals)"
+    )
+
+
 def evaluation_table(evaluation: Any, ks: Sequence[int]) -> Table:
     """Snapshots as rows, pass@k with intervals as columns."""
-    first = evaluation.scores[0]
     names = ["snapshot", *[f"pass@{k}" for k in ks], "mean length", "cut off"]
-    made = table(
-        *names, right=names[1:],
-        title=f"{len(first.task_scores):,} {first.role} tasks of {first.world}, "
-        f"{first.num_attempts} attempts each at temperature {number(first.temperature)} "
-        "(95 % intervals)",
-    )  # fmt: skip
+    made = table(*names, right=names[1:])
     for scores in evaluation.scores:
         made.add_row(
             scores.snapshot,

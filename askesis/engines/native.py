@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from askesis.engines.batching import Waiting, by_tokens, check_score, padded_right, wholes_of
 from askesis.engines.packed import Cache, Packed
 from askesis.engines.rows import GOES_ON, Rows
 from askesis.engines.sampler import Sampler
@@ -75,7 +76,7 @@ class NativeEngine:
         capacity = self._capacity(len(requests))
         rows = Rows(requests, renderer, capacity, packed.config.vocab_size)
         sampler = Sampler(requests, packed.config.vocab_size, packed.device)
-        waiting = _Waiting(requests, rows.to_say)
+        waiting = Waiting(requests, rows.to_say)
         cache = self._cache_for(capacity, rows.longest())
         few = max(1, capacity // 8)
         while rows.n or waiting.num:
@@ -97,15 +98,11 @@ class NativeEngine:
         """
         packed = self._weights()
         found: list[np.ndarray] = [np.zeros(0, np.float32)] * len(requests)
-        wholes = []
         for request in requests:
-            whole = np.concatenate([request.context, request.target])
             check_score(request, self.model.renderer.context_length)
-            wholes.append(whole)
-        wanted = [i for i, r in enumerate(requests) if len(r.target)]
-        wanted.sort(key=lambda i: len(wholes[i]))
-        for batch in _by_tokens(wanted, wholes):
-            tokens, _ = _padded([wholes[i] for i in batch], packed.device)
+        wholes, wanted = wholes_of(requests)
+        for batch in by_tokens(wanted, wholes, READ_TOKENS):
+            tokens, _ = padded_right([wholes[i] for i in batch], packed.device)
             logp = packed.logp(tokens).cpu().numpy()
             for row, i in zip(logp, batch, strict=True):
                 begin = len(requests[i].context)
@@ -165,8 +162,8 @@ class NativeEngine:
         """Read the contexts of groups of requests once each, and let their rows begin."""
         packed = self._weights()
         contexts = [context for context, _ in groups]
-        for batch in _by_tokens(range(len(groups)), contexts):
-            tokens, lengths = _padded([contexts[i] for i in batch], packed.device)
+        for batch in by_tokens(range(len(groups)), contexts, READ_TOKENS):
+            tokens, lengths = padded_right([contexts[i] for i in batch], packed.device)
             self.num_read += int(lengths.sum())
             x, kept = packed.read(tokens, lengths)
             members = [groups[i][1] for i in batch]
@@ -194,69 +191,6 @@ class NativeEngine:
                 cache.move(
                     torch.from_numpy(to).to(device), torch.from_numpy(source).to(device), span
                 )
-
-
-class _Waiting:
-    """Requests that have not begun, in groups of equal contexts, longest contexts first."""
-
-    def __init__(self, requests: Sequence[SayTokens], asked: np.ndarray) -> None:
-        groups: dict[bytes, list[int]] = {}
-        for i in asked:
-            context = np.ascontiguousarray(requests[i].context, np.int32)
-            groups.setdefault(context.tobytes(), []).append(int(i))
-        ordered = sorted(groups.values(), key=lambda g: -len(requests[g[0]].context))
-        self._groups = [(requests[g[0]].context, np.array(g)) for g in ordered]
-        self._next = 0
-        self.num = len(asked)
-
-    def take(self, most: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """(context, requests) of the next groups, at most `most` requests; a group may be cut."""
-        taken = []
-        while most and self._next < len(self._groups):
-            context, members = self._groups[self._next]
-            taken.append((context, members[:most]))
-            if len(members) > most:
-                self._groups[self._next] = (context, members[most:])
-            else:
-                self._next += 1
-            most -= len(taken[-1][1])
-            self.num -= len(taken[-1][1])
-        return taken
-
-
-def check_score(request: ScoreTokens, context_length: int) -> None:
-    """ModelError for a row that cannot be scored."""
-    length = len(request.context) + len(request.target)
-    if not len(request.context) and len(request.target):
-        raise ModelError("cannot score after an empty context", hint="Give at least one token")
-    if length > context_length:
-        raise ModelError(
-            "a row to score does not fit the model's context",
-            expected=f"at most {context_length} tokens",
-            found=str(length),
-        )
-
-
-def _by_tokens(indices: Any, contexts: Sequence[np.ndarray]) -> list[list[int]]:
-    """Consecutive indices in batches of at most READ_TOKENS padded tokens."""
-    batches: list[list[int]] = []
-    longest = 0
-    for i in indices:
-        longest = max(longest, len(contexts[i])) if batches else len(contexts[i])
-        if not batches or (len(batches[-1]) + 1) * longest > READ_TOKENS:
-            batches.append([])
-            longest = len(contexts[i])
-        batches[-1].append(i)
-    return batches
-
-
-def _padded(rows: Sequence[np.ndarray], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token rows as int64 (B, T) padded on the right with 0, and their lengths (B,)."""
-    lengths = np.array([len(r) for r in rows], np.int64)
-    tokens = np.zeros((len(rows), int(lengths.max())), np.int64)
-    for i, row in enumerate(rows):
-        tokens[i, : len(row)] = row
-    return torch.from_numpy(tokens).to(device), torch.from_numpy(lengths).to(device)
 
 
 def _dtype(dtype: str | torch.dtype | None, own: torch.dtype) -> torch.dtype:

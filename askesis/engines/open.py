@@ -27,13 +27,17 @@ def open_engine(name: str, model: Any) -> Any:
                     f"engine {name!r} does not cover model {model.name!r}", hint=f"use {own!r}"
                 )
             return _small(own, model)
-    from askesis.engines.native import NativeEngine
-    from askesis.engines.transformers import TransformersEngine
     from askesis.models.decoder import Decoder
 
     if name == "auto":
         name = "native" if isinstance(model.module, Decoder) else "transformers"
-    return NativeEngine(model) if name == "native" else TransformersEngine(model)
+    if name == "native":
+        from askesis.engines.native import NativeEngine
+
+        return NativeEngine(model)
+    from askesis.engines.transformers import TransformersEngine
+
+    return TransformersEngine(model)
 
 
 def _small(own: str, model: Any) -> Any:

@@ -238,6 +238,6 @@ def _interleave(weight: torch.Tensor, head_size: int) -> torch.Tensor:
 
 def _shared(x: torch.Tensor, c: DecoderConfig) -> torch.Tensor:
     """(B, kv heads, T, D) -> (B, heads, T, D), each kv head serving its group of queries."""
-    batch, _, length, size = x.shape
+    batch, kv_heads, length, size = x.shape
     group = c.num_heads // c.num_kv_heads
-    return x[:, :, None].expand(-1, -1, group, -1, -1).reshape(batch, -1, length, size)
+    return x[:, :, None].expand(-1, -1, group, -1, -1).reshape(batch, kv_heads * group, length, size)

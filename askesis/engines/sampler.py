@@ -131,7 +131,7 @@ def _choose(p: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
 
 def _top(z: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
     """Keep the k most likely tokens (0: all), then the fewest whose probability reaches p."""
-    ordered, order = z.sort(-1, descending=True, stable=True)
+    ordered, order = torch.sort(z, dim=-1, descending=True, stable=True)
     rank = torch.arange(z.shape[1], device=z.device)
     out = (rank >= top_k[:, None]) & (top_k[:, None] > 0)
     p = torch.softmax(ordered.masked_fill(out, -torch.inf), -1)

@@ -109,7 +109,7 @@ def manifest(plan: Plan) -> dict[str, Any]:
         "askesis": __version__,
         "recipe": plan.recipe,
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "transformers": transformers.__version__,
         "machine": platform.machine(),
         "num_threads": torch.get_num_threads(),

@@ -30,8 +30,8 @@ ATTEMPTS_AT_ONCE = 100_000
 
 _ROWS = """
 with learnt as (
-    select unnest(sources) as id, count(*) as times from samples
-    where round between {first} and {last} group by all),
+    select distinct unnest(sources) as id from samples
+    where round between {first} and {last}),
 judged as (
     select attempt, arg_max(value, ordinal) as score, arg_max(judge, ordinal) as judge from (
         select attempt, value, judge, row_number() over () as ordinal from verdicts
@@ -44,7 +44,7 @@ select p.prompt, a.text as completion,
     list_concat([{{'role': 'user', 'content': p.prompt}}],
         list_transform(a.turns, lambda t: {{'role': case when t.role = 'world' then 'user'
             else 'assistant' end, 'content': t.text}})) as messages,
-    j.score, j.judge, coalesce(l.times, 0) > 0 as learnt, a.round, a.phase,
+    j.score, j.judge, l.id is not null as learnt, a.round, a.phase,
     a.author as snapshot, a.stop, a.num_tokens, a.tag, a.privileged, p.world, p.difficulty,
     p.answer as reference, a.task, a.id as attempt
 from attempts a join posed p on p.digest = a.task_digest
@@ -81,7 +81,7 @@ Made by the recipe `{recipe}` on {worlds} with askesis {version}; {rounds} round
 | messages | the whole conversation; the world speaks as `user` |
 | score, judge | the last known verdict about the whole attempt, and who said it |
 | learnt | whether the attempt became training data |
-| round, phase, snapshot | when, and which weights said it |
+| round, phase, snapshot | when (rounds count from 0), and which weights said it |
 | stop | why it ended (`ended`: by itself; `length`, `context`: cut off) |
 | num_tokens | tokens the model generated |
 | tag, privileged | what kind of start it was; help it could read that is not in the prompt |

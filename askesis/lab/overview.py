@@ -139,9 +139,15 @@ def _plain_of(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _why_stopped(store: RunStore) -> str:
-    """What the last closed segment says about the end; "" where the run is not at its end."""
+    """Why the run ended, as of its last closed segment; "" where it is not at its end."""
     row = store.db.execute("select counters from segments order by number desc limit 1").fetchone()
-    return str(codec.from_text(row[0]).get("stopped", "")) if row else ""
+    if row is None:
+        return ""
+    counters = codec.from_text(row[0])
+    if counters.get("stopped"):
+        return str(counters["stopped"])
+    at_end = counters["position"]["phase"] >= len(store.config.get("phases", ()))
+    return "the plan is done" if at_end else ""
 
 
 def _num_bytes(store: RunStore) -> int:

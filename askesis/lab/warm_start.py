@@ -13,20 +13,24 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from askesis.errors import WorldError
 from askesis.learn.fit import fit
 from askesis.models.load import open_model
 from askesis.models.tiny import tiny_model
 from askesis.plan import ModelSpec
-from askesis.records import Sample, Sequence, Start, TaskRole
+from askesis.records import Sample, Sequence, Start
 from askesis.rng import Streams
+from askesis.tasks.uniform import distinct_tasks, pool_key
 from askesis.worlds.open import open_world
 
 WARM_VERSION = 1  # rises when the same settings would give other weights
@@ -34,7 +38,8 @@ WARM_VERSION = 1  # rises when the same settings would give other weights
 
 @dataclass(frozen=True)
 class WarmStart:
-    """How a warm start is made. demonstrations: per world; held_out: of them, never learnt."""
+    """How a warm start is made. Per world, `demonstrations` are learnt and `held_out` others tell
+    when to stop; all are of different tasks."""
 
     demonstrations: int = 4000
     held_out: int = 400
@@ -42,6 +47,7 @@ class WarmStart:
     seed: int = 0
     max_updates: int = 4000
     learning_rate: float = 3e-3
+    batch_tokens: int = 2048
 
 
 DEFAULT = WarmStart()
@@ -72,18 +78,53 @@ def warm_model(
         say(f"Warm start on {', '.join(w.id for w in opened)} (made once, then cached)")
         model = tiny_model(name, seed=settings.seed)
         learnt, held_out = _samples(model, opened, settings)
-        report = fit(
-            model,
-            learnt,
-            held_out,
-            learning_rate=settings.learning_rate,
-            max_updates=settings.max_updates,
-            seed=settings.seed,
-            on_progress=on_progress,
-        )
+        with _progress(say) as show:
+            report = fit(
+                model,
+                learnt,
+                held_out,
+                learning_rate=settings.learning_rate,
+                batch_tokens=settings.batch_tokens,
+                max_updates=settings.max_updates,
+                seed=settings.seed,
+                on_progress=on_progress or show,
+            )
         _keep(model, place, {"settings": asdict(settings), "report": report})
         say(f"Warm start done: held-out loss {report['held_out_loss']:.3f} a token")
     return open_model(name, ModelSpec(source=str(place), trainable=spec.trainable))
+
+
+@contextmanager
+def _progress(say: Callable[[str], None]) -> Iterator[Callable[[Mapping[str, float]], None]]:
+    """A bar on a terminal; elsewhere a line every fifteen seconds. When the held-out loss will
+    stop falling nobody knows, so the bar shows the loss and counts updates."""
+    if not sys.stdout.isatty():
+        yield _lines(say)
+        return
+    columns = (TextColumn("Warm start"), BarColumn(pulse_style="cyan"), TimeElapsedColumn(),
+               TextColumn("{task.description}"))  # fmt: skip
+    with Progress(*columns, transient=True) as bar:
+        task = bar.add_task("reading demonstrations", total=None)
+        yield lambda seen: bar.update(task, description=_told(seen))
+
+
+def _lines(say: Callable[[str], None]) -> Callable[[Mapping[str, float]], None]:
+    last = 0.0
+
+    def line(seen: Mapping[str, float]) -> None:
+        nonlocal last
+        if seen["seconds"] - last >= 15:
+            last = seen["seconds"]
+            say(f"  {seen['seconds']:.0f} s: {_told(seen)}")
+
+    return line
+
+
+def _told(seen: Mapping[str, float]) -> str:
+    return (
+        f"update {seen['update']:.0f}, held-out loss {seen['held_out_loss']:.3f} "
+        f"(best {seen['best']:.3f}; it ends when this no longer falls)"
+    )
 
 
 def _samples(model: Any, worlds: list[Any], settings: WarmStart) -> tuple[list[Any], list[Any]]:
@@ -93,8 +134,8 @@ def _samples(model: Any, worlds: list[Any], settings: WarmStart) -> tuple[list[A
     held_out: list[Sample] = []
     for world in worlds:
         rng = streams.generator("warm start", world.id)
-        tasks = world.draw(TaskRole.TRAIN, rng, settings.demonstrations)
-        apart = {world.canonical(t) for t in tasks[: settings.held_out]}
+        num = settings.demonstrations + settings.held_out
+        tasks = distinct_tasks(world, pool_key(settings.seed), num, None)
         for i, task in enumerate(tasks):
             text = world.demonstrate(task, rng, settings.habit)
             text = task.answer if text is None else text
@@ -104,10 +145,7 @@ def _samples(model: Any, worlds: list[Any], settings: WarmStart) -> tuple[list[A
                     hint="give a model that can already speak: --model PATH_OR_HUB_NAME",
                 )
             sample = _sample(model.renderer, Start(task), text)
-            if i < settings.held_out:
-                held_out.append(sample)
-            elif world.canonical(task) not in apart:
-                learnt.append(sample)
+            (learnt if i < settings.demonstrations else held_out).append(sample)
     return learnt, held_out
 
 

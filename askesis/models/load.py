@@ -71,7 +71,7 @@ def choose_dtype(dtype: str, stored: torch.dtype, device: str = "cpu") -> torch.
 
 
 def _from_pretrained(name: str, spec: ModelSpec) -> LanguageModel:
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
     source = spec.source
     path = Path(source).expanduser()
@@ -91,7 +91,7 @@ def _from_pretrained(name: str, spec: ModelSpec) -> LanguageModel:
     device = choose_device(spec.device)
     stored = getattr(config, "dtype", None) or torch.float32
     dtype = choose_dtype(spec.dtype, stored, device.type)
-    module = _guarded(source, lambda: AutoModelForCausalLM.from_pretrained(source, dtype=dtype))
+    module = _module(source, dtype)
     check_finite(source, module)
     stops = _stop_tokens(module)
     if spec.lora_rank:
@@ -155,6 +155,34 @@ def _native(module: Any, config: Any) -> Any:
         weights.pop("lm_head.weight", None)
     decoder.load_state_dict(weights)
     return decoder
+
+
+def _module(source: str, dtype: torch.dtype) -> Any:
+    """The transformers module of a checkpoint that has all its weights."""
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        module, found = _guarded(
+            source,
+            lambda: AutoModelForCausalLM.from_pretrained(
+                source, dtype=dtype, output_loading_info=True
+            ),
+        )
+    finally:
+        if bars:
+            logging.enable_progress_bar()
+    missing = sorted(found["missing_keys"])
+    if missing:  # transformers would fill them with noise
+        raise ModelError(
+            f"the checkpoint {source} is not whole",
+            expected="a weight for every parameter",
+            found=f"none for {missing[0]}" + (f" and {len(missing) - 1} more" * (len(missing) > 1)),
+            hint="Download or export it again",
+        )
+    return module
 
 
 def _tokenizer(source: str) -> Any:

@@ -89,7 +89,7 @@ class KeepOrRevert:
         elif found.low > 0:
             decision = 1
             self._pin(ctx)
-        spread = float(np.std(np.subtract(candidate, best), ddof=1) / len(tasks) ** 0.5)
+        standard_error = float(np.std(np.subtract(candidate, best), ddof=1) / len(tasks) ** 0.5)
         return {
             "keep/decision": decision,
             "keep/best": float(np.mean(best)),
@@ -97,7 +97,9 @@ class KeepOrRevert:
             "keep/difference": found.value,
             "keep/difference/low": found.low,
             "keep/difference/high": found.high,
-            "keep/detectable": detectable_difference(spread, self.confidence),
+            # Where no task differed, a share of 3 / n of them may still (the rule of three).
+            "keep/detectable": detectable_difference(standard_error, self.confidence)
+            or 3 / len(tasks),
         }
 
     def _scores(self, ctx: Any, tasks: Sequence[Task], snapshot: str) -> list[float]:

@@ -26,7 +26,7 @@ class Replay:
     mixing into supervised rounds as in rehearsal, Robins 1995.
     """
 
-    rounds: int = 4
+    rounds: int = field(default=4, metadata={"lazy": True})
     max_tokens: int | None = field(default=None, metadata={"lazy": True})
     fraction: float = field(default=0.25, metadata={"lazy": True})
 

@@ -37,8 +37,8 @@ class Threshold:
 
     threshold: float = 1.0
     judge: str = ""
-    distinct: Distinct = "text"
-    max_per_task: int | None = None
+    distinct: Distinct = field(default="text", metadata={"lazy": True})
+    max_per_task: int | None = field(default=None, metadata={"lazy": True})
     prefer: Prefer = field(default="random", metadata={"lazy": True})
     cut_off: bool = field(default=False, metadata={"lazy": True})
     keep_privileged: bool = field(default=False, metadata={"lazy": True})

@@ -32,6 +32,7 @@ POINTS = frozenset(
         "create.config.write",
         "create.config.flush",
         "create.rename",
+        "create.flush_directory",
         "rows.directory",
         "rows.open",
         "rows.write",

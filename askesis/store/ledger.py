@@ -9,6 +9,7 @@ while a writer writes.
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -253,6 +254,11 @@ def meta_rows(config: Any, manifest: Any) -> dict[str, str]:
     """The rows of `meta` for a run."""
     rows = {"config": codec.to_text(config), "manifest": codec.to_text(manifest)}
     return {**rows, "digest": meta_digest(rows)}
+
+
+def config_file(config: Any) -> bytes:
+    """The configuration as people read it, in config.json."""
+    return (json.dumps(config, indent=1, default=str) + "\n").encode()
 
 
 def meta_digest(rows: Mapping[str, str]) -> str:

@@ -251,7 +251,11 @@ class RunReader:
 
     def verify(self) -> list[str]:
         """Check every byte the ledger knows; one line per file that is not as committed."""
-        return list(integrity.problems(self.path, self.db))
+        found = list(integrity.problems(self.path, self.db))
+        place = self.path / "config.json"
+        if not place.is_file() or place.read_bytes() != ledger.config_file(self.config):
+            found.append("config.json: it differs from the ledger, which is what counts")
+        return found
 
     # ------------------------------------------------------------ how it reads
 

@@ -188,23 +188,22 @@ def same(a: Any, b: Any) -> bool:
 
 
 def encode(table: str, items: Sequence[Any], rounds: np.ndarray, phases: list[str]) -> pa.Table:
-    """Rows of one table. `items` are records (attempts: (attempt, task digest); tasks:
-    `StoredTask`); `rounds` int32 and `phases` have one entry per item.
+    """Rows of one table. `items` are records (attempts: (attempt, task digest, state as codec
+    text or None); tasks: `StoredTask`); `rounds` int32 and `phases` have one entry per item.
     """
     made = [pa.array(rounds, pa.int32()), pa.array(phases, _TEXT), *_ENCODERS[table](items)]
     return pa.Table.from_arrays(made, schema=SCHEMAS[table])
 
 
-def _attempts(items: Sequence[tuple[Attempt, bytes]]) -> list[pa.Array]:
-    attempts = [a for a, _ in items]
+def _attempts(items: Sequence[tuple[Attempt, bytes, str | None]]) -> list[pa.Array]:
+    attempts = [a for a, _, _ in items]
     starts = [a.start for a in attempts]
-    states = [None if s.state is None else codec.to_text(s.state) for s in starts]
     return [
         c.strings([a.id for a in attempts]),
         c.strings([s.task.id for s in starts]),
-        pa.array([d for _, d in items], pa.binary(16)),
+        pa.array([d for _, d, _ in items], pa.binary(16)),
         c.strings([s.tag for s in starts]),
-        pa.array(states, _TEXT),
+        pa.array([state for _, _, state in items], _TEXT),
         c.strings([s.privileged for s in starts]),
         pa.array([a.stop._value_ for a in attempts], _TEXT),
         c.strings([a.author for a in attempts]),

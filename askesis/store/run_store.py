@@ -17,7 +17,6 @@ committed is intact, and the run continues by being opened again.
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -432,12 +431,11 @@ def begin_ledger(path: Path, stage: str, make: Callable[[Path], None], config: A
     aside = path / "aside"
     files.remove(aside)
     aside.mkdir()
-    text = json.dumps(config, indent=1, sort_keys=False, default=str) + "\n"
-    files.write_and_flush(f"{stage}.config", path / "config.json", text.encode())
+    files.write_and_flush(f"{stage}.config", path / "config.json", ledger.config_file(config))
     files.do(f"{stage}.ledger.write", make, aside / ledger.NAME)
     files.do(f"{stage}.ledger.flush", files.flush, aside / ledger.NAME)
     files.do(f"{stage}.rename", os.rename, aside / ledger.NAME, path / ledger.NAME)
-    files.flush(path)
+    files.do(f"{stage}.flush_directory", files.flush, path)
 
 
 def _no_run(path: Path) -> RunError:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from askesis.records import Attempt, Sample, Task, Turn, Verdict
-from askesis.store import files, rows
+from askesis.store import codec, files, rows
 
 MAX_ROWS = 16_384  # in a row group
 MAX_BYTES = 8 << 20  # in a row group, roughly
@@ -68,7 +68,7 @@ class OpenSegment:
             if stored.digest not in self._written:
                 self._written.add(stored.digest)
                 brought.append(stored)
-            items.append((attempt, stored.digest))
+            items.append((attempt, stored.digest, _state(attempt)))
         if brought:
             self._table("tasks").add(brought, round, phase)
         self._table("attempts").add(items, round, phase)
@@ -138,6 +138,16 @@ class TableWriter:
         if self._writer is not None:
             files.do("segment.rows.close", self._writer.close)
             self._writer = None
+
+
+def _state(attempt: Attempt) -> str | None:
+    """The world state an attempt began in, written down now: later it may be a mistake far away."""
+    if attempt.start.state is None:
+        return None
+    try:
+        return codec.to_text(attempt.start.state)
+    except TypeError as error:
+        raise TypeError(f"Start.state of attempt {attempt.id}: {error}") from error
 
 
 def _open_parquet(path: Path, schema: pa.Schema) -> pq.ParquetWriter:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from askesis.errors import ConfigError, WorldError
 from askesis.records import Start, Task, TaskRole
-from askesis.rng import Streams
+from askesis.rng import Streams, key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,15 +19,19 @@ class Uniform:
     world: name of the world in the plan's table.
     difficulty: in [0, 1], or None for the world's own spread over all difficulties.
     pool_size: 0 draws fresh tasks every round; above 0, that many different tasks (by the
-        world's canonical form) are drawn once from the run's seed, and every pass goes through
-        all of them in a new order before any comes again. Only where the pool's passes stand is
-        state, so a resumed run goes on in the middle of a pass.
+        world's canonical form) are drawn once, and every pass goes through all of them in a new
+        order before any comes again. Only where the passes stand is state, so a resumed run goes
+        on in the middle of a pass.
+    pool_seed: None draws the pool from the run's seed; a number draws the same pool in every
+        run (0 is the pool whose first tasks the default warm start demonstrates). The order of
+        the passes is the run's own either way.
     """
 
     num: int = 256
     world: str = "main"
     difficulty: float | None = None
     pool_size: int = 0
+    pool_seed: int | None = field(default=None, metadata={"lazy": True})
 
     def __post_init__(self) -> None:
         if self.num < 1:
@@ -42,8 +46,9 @@ class Uniform:
         _in_unit("Uniform.difficulty", self.difficulty)
 
     def init(self, ctx: Any) -> dict[str, Any]:
-        """{"key": names the pool, "drawn": tasks taken from it so far}."""
-        return {"key": ctx.key("pool"), "drawn": 0}
+        """{"pool", "order": keys of the pool and of its passes; "drawn": tasks taken so far}."""
+        pool = ctx.key("pool") if self.pool_seed is None else pool_key(self.pool_seed)
+        return {"pool": pool, "order": ctx.key("order"), "drawn": 0}
 
     def draw(self, ctx: Any) -> list[Start]:
         """Raises WorldError where the world has fewer different tasks than the pool wants."""
@@ -54,7 +59,7 @@ class Uniform:
         # A second call in one round continues where the first one stopped.
         earlier = int(ctx.slot.partition("~")[2] or 1) - 1
         first = ctx.state["drawn"] + earlier * self.num
-        streams = Streams(ctx.state["key"])
+        streams = Streams(ctx.state["order"])
         orders: dict[int, Any] = {}
         starts = []
         for place in range(first, first + self.num):
@@ -72,28 +77,36 @@ class Uniform:
         return {**state, "drawn": state["drawn"] + sum(s.task.id in ids for s in view.starts)}
 
     def _pool(self, ctx: Any) -> list[Task]:
-        world, key = ctx.world(self.world), ctx.state["key"]
-        place = (id(world), key, self.pool_size, self.difficulty)
+        world, pool = ctx.world(self.world), ctx.state["pool"]
+        place = (id(world), pool, self.pool_size, self.difficulty)
         if place not in _POOLS:
-            _POOLS[place] = (world, distinct_tasks(world, key, self.pool_size, self.difficulty))
+            _POOLS[place] = (world, distinct_tasks(world, pool, self.pool_size, self.difficulty))
             while len(_POOLS) > 4:
                 _POOLS.popitem(last=False)
         return _POOLS[place][1]
 
+
+POOL_CHUNK = 128  # tasks drawn at a time; equal for all sizes, or pools would not nest
 
 # Pools are a pure function of world and key; drawing 4,096 tasks anew every round would be waste.
 # The world is kept with its pool so that its id cannot be given to another one.
 _POOLS: OrderedDict[tuple[Any, ...], tuple[Any, list[Task]]] = OrderedDict()
 
 
-def distinct_tasks(world: Any, key: int, num: int, difficulty: float | None) -> list[Task]:
-    """`num` train tasks that differ in canonical form. Raises WorldError where there are fewer."""
-    rng = Streams(key).generator("pool")
+def pool_key(pool_seed: int) -> int:
+    """The key of a pool that does not depend on the run."""
+    return key("pool", pool_seed)
+
+
+def distinct_tasks(world: Any, pool: int, num: int, difficulty: float | None) -> list[Task]:
+    """`num` train tasks that differ in canonical form; the first of a longer list are a shorter
+    one. Raises WorldError where the world does not seem to have so many."""
+    rng = Streams(pool).generator("pool")
     found: dict[str, Task] = {}
     barren = 0
     while len(found) < num and barren < 8:
         before = len(found)
-        for task in world.draw(TaskRole.TRAIN, rng, max(32, num - before), difficulty):
+        for task in world.draw(TaskRole.TRAIN, rng, POOL_CHUNK, difficulty):
             found.setdefault(world.canonical(task), task)
         barren = barren + 1 if len(found) == before else 0
     if len(found) < num:

@@ -33,6 +33,7 @@ STAGE_TITLES = {
     "tasks": "Tasks",
     "retain": "Retained",
 }
+FIRST = ("pass@", "train_accuracy", "vote_share", "groups_effective", "loss", "kept_fraction")
 COST_NAMES = {"trained": "trained on"}
 
 
@@ -96,13 +97,12 @@ def _without_marks(tree: Any) -> Any:
 
 
 def learning_charts(data: ReportData) -> list[dict[str, Any]]:
-    """A chart for every metric, the stages that say most first; constant ones are left out."""
-    found = []
+    """A chart for every metric, those that say most first; what never changed is left out."""
+    found: list[dict[str, Any]] = []
     order = [*STAGE_TITLES, *(s for s in data.curves if s not in STAGE_TITLES)]
     for stage in order:
-        for curve in data.curves.get(stage, ()):
-            known = [y for y in curve.y if y is not None]
-            if not known or (len(set(known)) == 1 and len(known) > 1):
+        for curve in sorted(data.curves.get(stage, ()), key=_rank):
+            if len({y for y in curve.y if y is not None}) < 2:
                 continue
             found.append(
                 {
@@ -113,6 +113,13 @@ def learning_charts(data: ReportData) -> list[dict[str, Any]]:
                 }
             )
     return found
+
+
+def _rank(curve: Curve) -> int:
+    """Where a curve stands within its stage; equals keep their order."""
+    name = curve.key.partition("/")[2]
+    places = [i for i, known in enumerate(FIRST) if name.startswith(known) or f"/{known}" in name]
+    return places[0] if places else len(FIRST)
 
 
 def system_charts(data: ReportData) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ is a remark and no try at all (habits of writing use remarks: "#16 no").
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -52,10 +53,10 @@ class Level:
 
 LEVELS = (
     Level(3, 12, "+-", 1_264),
-    Level(3, 16, "+-*", 7_394),
-    Level(3, 25, "+-*/", 25_930),
-    Level(4, 12, "+-*", 51_804),
-    Level(4, 20, "+-*/", 363_300),
+    Level(3, 9, "+-*", 1_692),
+    Level(4, 9, "+-", 2_717),
+    Level(4, 9, "+-*", 18_654),
+    Level(4, 12, "+-*/", 63_133),
 )
 
 
@@ -86,16 +87,17 @@ class Countdown(Family):
 
     id = "countdown-v1"
     truth = frozenset({"answer", "steps", "demonstration"})
-    num_canonical = 389_230  # the union of the levels, which overlap
+    num_canonical = 65_539  # the union of the levels, which overlap
     max_answer_tokens = 80
 
     def count(self, difficulty: float) -> int | None:
         return level_of(difficulty).num_canonical
 
     def hardness(self, task: Task) -> float:
-        """Ways to combine: number of numbers first, their size second."""
-        numbers = task.data["numbers"]
-        return len(numbers) + max(numbers) / 100
+        """How many ends all the ways to combine the numbers have, for each that is the target:
+        about the number of random tries that one hit takes."""
+        ends = _ends(tuple(sorted(int(n) for n in task.data["numbers"])))
+        return sum(ends.values()) / max(1, ends.get(int(task.data["target"]), 0))
 
     # ------------------------------------------------------------ making
 
@@ -256,6 +258,21 @@ def reachable(numbers: list[int], operators: str) -> set[int]:
             rest for pool in pools for step, rest in moves(pool, operators) if _worthwhile(step)
         }
     return {pool[0] for pool in pools if 1 <= pool[0] <= MAX_TARGET}
+
+
+def _ends(numbers: tuple[int, ...]) -> Counter[int]:
+    """Values that all sequences of whole, non-negative steps end with, counted by pools."""
+    pools: Counter[tuple[int, ...]] = Counter([numbers])
+    for _ in range(len(numbers) - 1):
+        after: Counter[tuple[int, ...]] = Counter()
+        for pool, num in pools.items():
+            for _, rest in moves(pool):
+                after[rest] += num
+        pools = after
+    ends: Counter[int] = Counter()
+    for pool, num in pools.items():
+        ends[pool[0]] += num
+    return ends
 
 
 def _worthwhile(step: Step) -> bool:

@@ -159,7 +159,7 @@ class Family:
         tasks: list[Task] = []
         seen: set[str] = set()
         tries_left = max(_TRIES_AT_LEAST, _TRIES_PER_TASK * num)
-        misses = 0
+        misses, patience = 0, _MISSES_PER_SLICE
         while len(tasks) < num and tries_left > 0:
             tries_left -= 1
             wanted = difficulty
@@ -167,12 +167,14 @@ class Family:
                 # one slice of [0, 1] per task, kept until filled, so that every role sees the
                 # same mix; where a slice has run out of different tasks, any difficulty will do
                 wanted = (len(tasks) + rng.random()) / num
-                wanted = rng.random() if misses > _MISSES_PER_SLICE else wanted
+                wanted = rng.random() if misses > patience else wanted
             made = self.generate(rng, wanted)
             canonical = self.canonical(made)
             if role_of(self.id, canonical) is not role or (distinct and canonical in seen):
                 misses += 1
                 continue
+            # a slice that ran out is given up sooner the next time, one that did not later
+            patience = max(8, patience // 2) if misses > patience else min(_MISSES_PER_SLICE, 2 * patience)
             misses = 0
             seen.add(canonical)
             tasks.append(replace(made, id=f"{self.id}:{short_hash(canonical)}", role=role))

@@ -58,8 +58,6 @@ class Questions:
         suffix: str = "",
         max_answer_tokens: int | None = None,
     ) -> None:
-        if kind != "auto" and kind not in KINDS:
-            raise WorldError(f"kind {kind!r} of answers", hint=nearest(kind, ["auto", *KINDS]))
         self.kind, self.suffix = kind, suffix
         self._files = list(files)
         self._name = name
@@ -279,6 +277,7 @@ def open_jsonl(
     max_answer_tokens: int | None = None,
 ) -> Questions:
     """The world of JSON-lines files. Raises WorldError with the line for a bad file."""
+    _must_be_kind(kind)
     files = [JsonLines(p, question, answer) for p in question_files(path, "jsonl")]
     return _open("jsonl", files, kind, suffix, max_answer_tokens)
 
@@ -293,8 +292,14 @@ def open_parquet(
     max_answer_tokens: int | None = None,
 ) -> Questions:
     """The world of Parquet files. Raises WorldError with the columns found for a bad file."""
+    _must_be_kind(kind)
     files = [ParquetRows(p, question, answer) for p in question_files(path, "parquet")]
     return _open("parquet", files, kind, suffix, max_answer_tokens)
+
+
+def _must_be_kind(kind: str) -> None:
+    if kind != "auto" and kind not in KINDS:
+        raise WorldError(f"there is no kind {kind!r} of answers", hint=nearest(kind, KINDS))
 
 
 def _open(kind_of_file: str, files: Sequence[Any], kind: str, suffix: str, most: int | None) -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from askesis.errors import RunError
-from askesis.store import files
+from askesis.store import files, ledger
 from askesis.store.run_store import RunStore
 from tests.store import house
 
@@ -158,10 +158,9 @@ house.play(store)
 
 
 def test_processes_that_really_die_leave_runs_that_resume(uninterrupted, tmp_path):
-    """SIGKILL at three points; and a limit on file size, which fails real writes half-way."""
+    """SIGKILL at two points; and a limit on file size, which fails real writes half-way."""
     _, after = uninterrupted
     deaths = [
-        ("kill", "round.commit:after", 2),
         ("kill", "segment.rename:after", 2),
         ("kill", "segment.commit:before", 2),
         ("full", "-", 3000),  # bytes: within a Parquet file
@@ -246,12 +245,22 @@ def test_altered_ledger_rows_are_noticed(tmp_path, sql):
     store.close()
 
 
+def test_a_segment_cannot_be_altered_and_sealed_anew(tmp_path):
+    store = house.create(tmp_path / "run")
+    house.play(store, 3, (0, 1, 2))
+    store.db.execute("update metrics set value = 0.99 where round = 0")
+    again = ledger.seal(store.db, 1)
+    store.db.execute("update segments set seal = ? where number = 1", (again,))
+    assert store.verify() == ["ledger.sqlite: rows of segment 2 were altered"]
+    store.close()
+
+
 def test_a_damaged_or_emptied_ledger_is_named(tmp_path):
     whole_run(tmp_path / "run")
-    ledger = tmp_path / "run/ledger.sqlite"
-    data = ledger.read_bytes()
+    place = tmp_path / "run/ledger.sqlite"
+    data = place.read_bytes()
     for wrong in (b"", b"not a database at all" * 100, data[: len(data) // 2], data[:-5000]):
-        ledger.write_bytes(wrong)
+        place.write_bytes(wrong)
         with pytest.raises(RunError, match=r"ledger\.sqlite") as caught:
             RunStore.open(tmp_path / "run", write=True)
         assert "\n" not in str(caught.value)

@@ -26,7 +26,7 @@ from askesis.records import (
     Verdict,
     VerdictKind,
 )
-from askesis.store import rows
+from askesis.store import codec, rows
 from tests.store import house
 
 TEXT = st.text(st.characters(), max_size=8)  # surrogates included
@@ -139,7 +139,8 @@ def through_parquet(table: str, items: list, tasks: dict | None = None) -> list:
 @given(st.lists(ATTEMPTS, max_size=3))
 def test_attempts_come_back_exactly(attempts):
     stored = [rows.stored_task(a.start.task) for a in attempts]
-    items = [(a, s.digest) for a, s in zip(attempts, stored, strict=True)]
+    texts = [None if a.start.state is None else codec.to_text(a.start.state) for a in attempts]
+    items = [(a, s.digest, t) for a, s, t in zip(attempts, stored, texts, strict=True)]
     back = through_parquet("attempts", items, {s.digest: s.task for s in stored})
     assert len(back) == len(attempts)
     assert all(map(rows.same, attempts, back))

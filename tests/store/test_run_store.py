@@ -89,6 +89,13 @@ def test_configuration_and_manifest_come_back_and_are_guarded(tmp_path):
         RunStore.open(tmp_path / "run")
 
 
+def test_an_edited_configuration_file_is_noticed_but_does_not_count(finished):
+    (finished / "config.json").write_text('{"rounds": 99}')
+    store = RunStore.open(finished)
+    assert store.config == {"rounds": house.NUM_ROUNDS}
+    assert store.verify() == ["config.json: it differs from the ledger, which is what counts"]
+
+
 def test_a_run_of_a_later_format_is_refused(finished):
     store = RunStore.open(finished, write=True)
     store.db.execute("update meta set value = '2' where key = 'format'")
@@ -301,7 +308,7 @@ def test_rows_on_their_way_are_written_out_by_size_too(tmp_path, monkeypatch):
     monkeypatch.setattr(segment, "MAX_BYTES", 20_000)
     writer = segment.TableWriter("attempts", tmp_path / "attempts.parquet")
     one = house.attempt("a", house.task("1"), list(range(1000)))  # about 13 kB
-    writer.add([(one, b"0" * 16)] * 5, 0, "main")
+    writer.add([(one, b"0" * 16, None)] * 5, 0, "main")
     assert len(writer._items) == 1
     writer.finish()
 
@@ -315,6 +322,17 @@ def test_records_of_another_kind_and_uncommitted_rows_are_programmer_errors(tmp_
     store.append("tasks", [house.task("1")], round=0, phase="main")
     with pytest.raises(AssertionError, match="not committed"):
         house.close(store, -1, {"total": 0})
+    store.close()
+
+
+def test_a_world_state_that_is_no_plain_value_is_named_at_once(tmp_path):
+    store = house.create(tmp_path / "run")
+    one = house.attempt("a", house.task("1"))
+    one = replace(one, start=replace(one.start, state={"board": {1, 2}}))
+    with pytest.raises(
+        TypeError, match=r"Start\.state of attempt a: the value at board is a .*set"
+    ):
+        store.append("attempts", [one], round=0, phase="main")
     store.close()
 
 

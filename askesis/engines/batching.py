@@ -1,0 +1,104 @@
+"""How requests become batches: equal contexts together, similar lengths together, padded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+
+from askesis.errors import ModelError
+from askesis.requests import SayTokens, ScoreTokens
+
+
+def groups_of(
+    requests: Sequence[SayTokens], asked: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(context, indices of the requests that have it), longest contexts first."""
+    groups: dict[bytes, list[int]] = {}
+    for i in asked:
+        context = np.ascontiguousarray(requests[i].context, np.int32)
+        groups.setdefault(context.tobytes(), []).append(int(i))
+    ordered = sorted(groups.values(), key=lambda g: -len(requests[g[0]].context))
+    return [(requests[g[0]].context, np.array(g)) for g in ordered]
+
+
+class Waiting:
+    """Requests that have not begun, in the order of `groups_of`."""
+
+    def __init__(self, requests: Sequence[SayTokens], asked: np.ndarray) -> None:
+        self._groups = groups_of(requests, asked)
+        self._next = 0
+        self.num = len(asked)
+
+    def take(self, most: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(context, requests) of the next groups, at most `most` requests; a group may be cut."""
+        taken = []
+        while most and self._next < len(self._groups):
+            context, members = self._groups[self._next]
+            taken.append((context, members[:most]))
+            if len(members) > most:
+                self._groups[self._next] = (context, members[most:])
+            else:
+                self._next += 1
+            most -= len(taken[-1][1])
+            self.num -= len(taken[-1][1])
+        return taken
+
+
+def wholes_of(requests: Sequence[ScoreTokens]) -> tuple[list[np.ndarray], list[int]]:
+    """Context and target of each request in one array; and those with a target, by length."""
+    wholes = [np.concatenate([r.context, r.target]) for r in requests]
+    wanted = [i for i, r in enumerate(requests) if len(r.target)]
+    wanted.sort(key=lambda i: len(wholes[i]))
+    return wholes, wanted
+
+
+def check_score(request: ScoreTokens, context_length: int) -> None:
+    """ModelError for a row that cannot be scored."""
+    length = len(request.context) + len(request.target)
+    if not len(request.context) and len(request.target):
+        raise ModelError("cannot score after an empty context", hint="Give at least one token")
+    if length > context_length:
+        raise ModelError(
+            "a row to score does not fit the model's context",
+            expected=f"at most {context_length} tokens",
+            found=str(length),
+        )
+
+
+def by_tokens(indices: Iterable[int], rows: Sequence[np.ndarray], most: int) -> list[list[int]]:
+    """Consecutive indices in batches of at most `most` padded tokens (one row at least)."""
+    batches: list[list[int]] = []
+    longest = 0
+    for i in indices:
+        longest = max(longest, len(rows[i]))
+        if not batches or (len(batches[-1]) + 1) * longest > most:
+            batches.append([])
+            longest = len(rows[i])
+        batches[-1].append(i)
+    return batches
+
+
+def padded_right(
+    rows: Sequence[np.ndarray], device: torch.device | str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token rows as int64 (B, T) padded on the right with 0, and their lengths (B,)."""
+    lengths = np.array([len(r) for r in rows], np.int64)
+    tokens = np.zeros((len(rows), int(lengths.max())), np.int64)
+    for i, row in enumerate(rows):
+        tokens[i, : len(row)] = row
+    return torch.from_numpy(tokens).to(device), torch.from_numpy(lengths).to(device)
+
+
+def padded_left(
+    rows: Sequence[np.ndarray], device: torch.device | str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token rows as int64 (B, T) padded on the left with 0, and a mask of real tokens (B, T)."""
+    longest = max(len(r) for r in rows)
+    tokens = np.zeros((len(rows), longest), np.int64)
+    mask = np.zeros((len(rows), longest), np.int64)
+    for i, row in enumerate(rows):
+        tokens[i, longest - len(row) :] = row
+        mask[i, longest - len(row) :] = 1
+    return torch.from_numpy(tokens).to(device), torch.from_numpy(mask).to(device)

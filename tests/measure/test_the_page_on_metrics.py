@@ -1,0 +1,87 @@
+"""Every key that a part emits is on the page, and every key on the page is emitted by a part."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from askesis.context import Verdicts
+from askesis.learn.learner import Learn
+from askesis.measure.ability import Ability
+from askesis.measure.groups import Groups, Votes
+from askesis.models.tabular import TabularModel
+from askesis.records import About, Group, Start, Verdict, VerdictKind
+from askesis.retain.keep_or_revert import KeepOrRevert
+from askesis.retain.replay import Replay
+from askesis.select.threshold import Threshold
+from askesis.tasks.difficulty_mixed import DifficultyMixed
+from tests.explore.host import Host, Sums, attempt, says, view
+from tests.learn.fakes import Learning, Net, samples
+
+PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
+
+
+def on_the_page() -> set[str]:
+    return set(re.findall(r"^\| `([^`]+)` \|", PAGE.read_text(), re.MULTILINE))
+
+
+def generalised(key: str) -> str:
+    key = re.sub(r"@(?!1\b)\d+", "@<k>", key)
+    key = re.sub(r"^tasks/share_of_bin/\d+", "tasks/share_of_bin/<bin>", key)
+    return re.sub(r"^(learn|retain/replay)/policy/", r"\1/<model>/", key)
+
+
+def emitted() -> set[str]:
+    """What the parts write on rounds made so that every one of their figures applies."""
+    host = Host(says(lambda text, u: "7" if u < 0.5 else "8"))
+    keys: set[str] = set()
+
+    def note(stage: str, found: dict[str, float], ctx) -> None:
+        keys.update(f"{stage}/{k}" for k in found)
+        keys.update(ctx.metrics)
+
+    ctx = host.context("tasks")
+    DifficultyMixed(num=8).draw(ctx)
+    note("tasks", {}, ctx)
+
+    task = Sums().make(3, 4)
+    hint = Start(task, tag="hint", privileged="7")
+    made = [attempt(task, "7", 0), attempt(task, "8", 1), attempt(task, "7", 2, start=hint)]
+    votes = [Verdict("self-consistency-v1", About(a.id), VerdictKind.OUTCOME, 1.0, (), (1.0, 0.0))
+             for a in made]  # fmt: skip
+    truth = [Verdict("verifier:sums-v1", About(a.id), VerdictKind.OUTCOME, v)
+             for a, v in zip(made, (1.0, 0.0, 1.0), strict=True)]  # fmt: skip
+    groups = [Group("g", tuple(made))]
+
+    ctx = host.context("select", slot="select.policy")
+    Threshold().select(ctx, groups, Verdicts(truth))
+    note("select", {}, ctx)
+
+    found = Learn().learn(Learning(), Net(), samples(4), [])
+    note("learn/policy", found, host.context("learn"))
+
+    for part in (Ability(num_tasks=4, num_attempts=3, ks=(2,)), Groups(), Votes()):
+        ctx = host.context("measure")
+        note("measure", part.measure(ctx, view(groups, [*votes, *truth])), ctx)
+
+    replay = Replay()
+    state = replay.observe(ctx, {}, view([], samples={"policy": samples(3)}))
+    ctx = host.context("retain", state=state)
+    replay.mix(ctx, "policy", samples(2))
+    note("retain", {}, ctx)
+
+    model = TabularModel("policy", "0123456789+")
+    host = Host({"policy": model})
+    keep, ctx = KeepOrRevert(every=1, num_tasks=8), host.context("retain")
+    keep.on_phase_start(ctx)
+    host.shelf.learnt(model, 0)
+    note("retain", keep.settle(ctx, view([]), None), ctx)
+    return {generalised(k) for k in keys}
+
+
+def test_every_metric_that_a_part_emits_is_on_the_page():
+    assert emitted() - on_the_page() == set()
+
+
+def test_every_metric_on_the_page_is_emitted_by_a_part():
+    assert on_the_page() - emitted() == set()
