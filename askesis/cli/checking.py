@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Console
 
@@ -27,14 +26,10 @@ def check_worlds(out: Console, names: Sequence[str], seed: int, num: int) -> int
                 raise
             made.add_row(name, "left out", str(error))
             continue
-        bad = [f for f in findings if not _ok(f)]
+        bad = [f for f in findings if not f.ok]
         worst = max(worst, bool(bad))
         made.add_row(name, "BAD" if bad else "ok", "" if bad else f"{len(findings)} checks")
         for finding in bad:
             made.add_row("", "", str(finding))
     out.print(made)
     return worst
-
-
-def _ok(finding: Any) -> bool:
-    return bool(getattr(finding, "ok", False))

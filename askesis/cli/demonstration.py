@@ -18,7 +18,7 @@ def demo(
 
     from askesis.cli.display import open_display
     from askesis.cli.running import DIRECTORY, counting, free_name, quiet_libraries, stoppable
-    from askesis.cli.show import difference_lines, evaluation_table, evaluation_title, rounds_table
+    from askesis.cli.show import difference_lines, evaluation_table, evaluation_title, show_rounds
     from askesis.lab.demo import RECIPE, WORLD, demonstrate
     from askesis.lab.evaluate import shown_k
     from askesis.lab.overview import overview
@@ -43,7 +43,7 @@ def demo(
             getattr(display, "stop", lambda: None)()
     ks = [k for k in shown_k(found.evaluation.scores[0].num_attempts) if k in (1, 8)]
     out.print()
-    out.print(rounds_table(overview(path).lines, 16))
+    show_rounds(out, overview(path).lines, 16)
     out.print()
     out.print(evaluation_title(found.evaluation), markup=False, soft_wrap=True)
     out.print(evaluation_table(found.evaluation, ks))

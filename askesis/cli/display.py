@@ -215,8 +215,9 @@ class LiveDisplay(Progress):
         done = self.run.position.total
         shown = done if rounds is not None and done >= rounds else done + 1
         where = f"round {shown}" + (f" of {rounds}" if rounds is not None else "")
-        if len(self.run.plan.phases) > 1:
-            where += f", phase {self.run.plan.phases[min(self.run.position.phase, len(self.run.plan.phases) - 1)].name}"
+        phases = self.run.plan.phases
+        if len(phases) > 1:
+            where += f", phase {phases[min(self.run.position.phase, len(phases) - 1)].name}"
         left = self.remaining_s()
         parts = [
             where,

@@ -16,6 +16,10 @@ USER, UNEXPECTED, INTERRUPTED = 2, 1, 130
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
+class Interrupted(Exception):
+    """Ctrl-C, with the line to say about it. (Typer swallows a KeyboardInterrupt's words.)"""
+
+
 def guarded(action: Callable[[], int]) -> int:
     """Run a command; its exit code. 0 done, 2 a mistake the user can mend, 130 Ctrl-C, else 1.
 
@@ -24,8 +28,8 @@ def guarded(action: Callable[[], int]) -> int:
     """
     try:
         return action()
-    except KeyboardInterrupt as stop:
-        say(str(stop) or "stopped: nothing was begun that could be lost")
+    except (Interrupted, KeyboardInterrupt) as stop:
+        say(str(stop) or "stopped; what was committed before is safe")
         return INTERRUPTED
     except BrokenPipeError:  # the reader (head, less) has seen enough
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
@@ -85,10 +89,7 @@ def _traceback(error: BaseException) -> str:
 
 def _disk(error: OSError) -> str:
     if error.errno in FULL:
-        return (
-            "the disk is full; what was committed is safe. "
-            "Make room, then: askesis resume RUN"
-        )
+        return "the disk is full; what was committed is safe. Make room, then: askesis resume RUN"
     where = f" {error.filename}" if error.filename else ""
     if isinstance(error, FileNotFoundError):
         return f"there is no file{where}. Check the path"

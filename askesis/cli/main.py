@@ -66,7 +66,8 @@ def run(words: Words = None) -> None:
         raise typer.Exit(running.help_without_recipe(console(), "help" in own))
     if len(alone) > 1:
         raise ConfigError(
-            "run takes one recipe", found=" ".join(alone),
+            "run takes one recipe",
+            found=" ".join(alone),
             hint=f"options begin with two dashes: askesis run {alone[0]} --option value",
         )
     if "help" in own:
@@ -92,7 +93,9 @@ def resume(
 
 
 @app.command(context_settings=FREE, add_help_option=False)
-def fork(words: Annotated[list[str] | None, typer.Argument(metavar="RUN --at ROUND")] = None) -> None:
+def fork(
+    words: Annotated[list[str] | None, typer.Argument(metavar="RUN --at ROUND")] = None,
+) -> None:
     """Begin a run that differs from another one from a round on, and run it.
 
     askesis fork RUN --at 5 --set learn.policy.learning-rate=3e-4 [--out DIR] [--no-run]
@@ -376,13 +379,15 @@ def _jsonable(value: Any) -> Any:
 
 @app.callback(invoke_without_command=True)
 def root(
-    version: Annotated[bool, typer.Option("--version", help="the version, and nothing else")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="the version, and nothing else")
+    ] = False,
 ) -> None:
     """A model improves its own weights from its own experience, round after round."""
     if version:
-        from askesis import __version__
+        import askesis
 
-        print(__version__)
+        print(askesis.__version__)
         raise typer.Exit
 
 
@@ -395,9 +400,11 @@ def _main(words: list[str]) -> int:
     try:
         found = app(args=words, prog_name="askesis", standalone_mode=False)
     except typer.Exit as stop:
+        if stop.exit_code == failures.INTERRUPTED:
+            raise failures.Interrupted from stop
         return int(stop.exit_code)
     except typer.Abort as stop:
-        raise KeyboardInterrupt from stop
+        raise failures.Interrupted from stop
     except UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             return failures.USER  # the help has been printed

@@ -44,7 +44,8 @@ def split(words: Sequence[str]) -> tuple[list[str], list[Option]]:
             name, equals, value = value.partition("=")
             if not equals:
                 raise ConfigError(
-                    "--set takes a path and a value", expected="--set explore.num-attempts=16",
+                    "--set takes a path and a value",
+                    expected="--set explore.num-attempts=16",
                     found=f"--set {name}",
                 )
         options.append((name, value))

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from askesis.cli.failures import Interrupted
 from askesis.cli.options import Option, defaults, directory_name
 from askesis.errors import RunError
 
@@ -173,8 +174,8 @@ def stoppable(path: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if not (path / "ledger.sqlite").exists():
-            raise KeyboardInterrupt("stopped before the run began; nothing is lost") from None
-        raise KeyboardInterrupt(
+            raise Interrupted("stopped before the run began; nothing is lost") from None
+        raise Interrupted(
             f"stopped; the run is safe up to its last commit. Go on with: askesis resume {path}"
         ) from None
 
@@ -188,13 +189,13 @@ def quiet_libraries() -> None:
 
 def last_words(out: Console, path: Path, reason: str) -> None:
     """The table of rounds and what to type next."""
-    from askesis.cli.show import rounds_table
+    from askesis.cli.show import show_rounds
     from askesis.lab.overview import overview
 
     found = overview(path)
     out.print(f"{reason}: {path}", markup=False, soft_wrap=True)
     if found.lines:
-        out.print(rounds_table(found.lines, 12))
+        show_rounds(out, found.lines, 12)
     for step in found.next_steps[:3]:
         out.print(f"  {step}", markup=False, soft_wrap=True)
 
@@ -209,7 +210,9 @@ def refuse_used(path: Path) -> None:
             f"{path} already holds a run",
             hint=f"askesis resume {path} continues it; --out DIR begins another beside it",
         )
-    if path.is_dir() and any(p.name not in ("lock", "aside", "config.json") for p in path.iterdir()):
+    if path.is_dir() and any(
+        p.name not in ("lock", "aside", "config.json") for p in path.iterdir()
+    ):
         raise RunError(f"{path} is already in use", expected="an empty directory", hint=hint)
 
 
@@ -293,9 +296,20 @@ def counting(out: Console, quiet: bool = False) -> Iterator[Any]:
     if quiet or not out.is_terminal:
         yield None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     bar = Progress(*columns, console=out, transient=True)  # started late: a panel may come first
     known: dict[str, Any] = {}
 
@@ -361,5 +375,3 @@ def print_pair(out: Console, names: Sequence[str], prompt: str, left: Any, right
         made.add_column(f"{name}  {answer.mark}", overflow="fold", ratio=1)
     made.add_row(Text(left.shown), Text(right.shown))
     out.print(made)
-
-

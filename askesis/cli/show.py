@@ -19,7 +19,7 @@ COLUMNS = (
     ("select/", "kept_fraction", "kept", "share"),
     ("learn/", "num_samples", "learnt", "count"),
     ("learn/", "loss", "loss", "number"),
-    ("measure/", "pass@1", "pass@1 (decide)", "share"),
+    ("measure/", "pass@1", "pass@1", "share"),
 )
 
 
@@ -57,7 +57,7 @@ def show_run(console: Console, o: Any, num_lines: int = 40) -> None:
     console.print(f"{o.state}{ended}; {done}; {o.path}", highlight=False, soft_wrap=True)
     if o.lines:
         console.print()
-        console.print(rounds_table(o.lines, num_lines))
+        show_rounds(console, o.lines, num_lines)
     console.print()
     console.print(costs_table(o))
     for stage, message, times in o.failures:
@@ -81,13 +81,26 @@ def find_metric(metrics: Mapping[str, float], stage: str, ending: str) -> float 
     return None
 
 
-def rounds_table(lines: Sequence[Any], num_lines: int = 40) -> Table:
-    """Rounds as rows; the middle is left out where there are more than `num_lines`."""
+def show_rounds(console: Console, lines: Sequence[Any], num_lines: int = 40) -> None:
+    """The table of rounds, with as many columns as the terminal is wide."""
+    for left_out in ((), ("kept",), ("kept", "effective"), ("kept", "effective", "loss")):
+        made = rounds_table(lines, num_lines, left_out)
+        if console.measure(made).maximum <= console.width:
+            break
+    console.print(made)
+
+
+def rounds_table(lines: Sequence[Any], num_lines: int = 40, without: Sequence[str] = ()) -> Table:
+    """Rounds as rows; the middle is left out where there are more than `num_lines`.
+
+    pass@1 is measured on decide tasks on the way: it decides things and is no claim.
+    """
     several = len({line.phase for line in lines}) > 1
     present = [
         column
         for column in COLUMNS
-        if any(find_metric(line.metrics, *column[:2]) is not None for line in lines)
+        if column[2] not in without
+        and any(find_metric(line.metrics, *column[:2]) is not None for line in lines)
     ]
     names = ["round", *(["phase"] if several else []), "time", "attempts", "tokens"]
     names += [c[2] for c in present] + ["snapshot"]
@@ -123,7 +136,7 @@ def costs_table(o: Any) -> Table:
     }
     for key, value in o.costs.items():
         made.add_row(words.get(key, key.replace("/", " for ")), count(value))
-    whole = sum(o.seconds.values())
+    whole = sum(o.seconds.values()) or 1.0
     for stage, seconds in o.seconds.items():
         made.add_row(f"time in {stage}", f"{duration(seconds)} ({100 * seconds / whole:.0f} %)")
     made.add_row("on disk", size(o.num_bytes))
@@ -208,9 +221,7 @@ def arrow_table(found: Any, num_rows: int = 50, width: int = 60) -> Table:
 def _numeric(found: Any) -> list[str]:
     import pyarrow.types as kinds
 
-    return [
-        f.name for f in found.schema if kinds.is_integer(f.type) or kinds.is_floating(f.type)
-    ]
+    return [f.name for f in found.schema if kinds.is_integer(f.type) or kinds.is_floating(f.type)]
 
 
 def cell(value: Any, width: int) -> str:

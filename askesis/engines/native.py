@@ -2,36 +2,40 @@
 
 Requests with equal contexts share one reading of it. Rows that finish leave at once and waiting
 ones enter, so memory depends on how many run, not on how many wait. The same ordered requests
-give the same bytes; what a key says does not depend on its neighbours beyond rounding.
+give the same bytes (for one number of threads); what a key says does not depend on its
+neighbours beyond rounding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import numpy as np
 import torch
 
-from askesis.engines.batching import Waiting, by_tokens, check_score, padded_right, wholes_of
-from askesis.engines.packed import Cache, Packed
-from askesis.engines.rows import GOES_ON, Rows
-from askesis.engines.sampler import Sampler
+from askesis.engines.batching import by_tokens, check_score, groups_of, padded_right, wholes_of
+from askesis.engines.continuous import READ_TOKENS, ContinuousBatch
+from askesis.engines.packed import Packed
 from askesis.errors import ModelError
 from askesis.models.decoder import Decoder
-from askesis.requests import Said, SayTokens, ScoreTokens
+from askesis.requests import EMPTY_SAID, Said, SayTokens, ScoreTokens
 
-READ_TOKENS = 8192  # padded tokens of prompts read in one pass
 CACHE_BYTES = 1 << 30
+SMALL_MODEL = 20_000_000  # parameters up to which cores work on rows, not on parts of a product
+WORTH_A_THREAD = 32  # rows below which another thread does not pay
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class NativeEngine:
     """Speaks for a model whose module is our `Decoder`.
 
-    max_rows: rows that run at a time. dtype: of the matrix products, None takes the module's
-    own; "bfloat16" is faster on processors that have it and costs up to 0.1 nats. cache_bytes
-    bounds the key-value cache, and with it the rows of large models.
+    max_rows: rows that run at a time, over all threads. dtype: of the matrix products, None
+    takes the module's own; "bfloat16" is faster on processors that have it and costs up to 0.1
+    nats. cache_bytes bounds the key-value cache, and with it the rows of large models.
+    `num_read` and `num_said` count prompt tokens read (shared ones once) and tokens drawn.
     """
 
     name = "native"
@@ -61,34 +65,37 @@ class NativeEngine:
         self._packed: Packed | None = None
         self._packed_of: tuple[Any, ...] = ()
         self._pinned: Mapping[str, torch.Tensor] | None = None
-        self._cache: Cache | None = None
-        self.num_read = 0  # prompt tokens read, shared ones once
-        self.num_said = 0  # tokens drawn
+        self._batches: list[ContinuousBatch] = []
+        self._threads: ThreadPoolExecutor | None = None
+
+    @property
+    def num_read(self) -> int:
+        return sum(batch.num_read for batch in self._batches)
+
+    @property
+    def num_said(self) -> int:
+        return sum(batch.num_said for batch in self._batches)
 
     # ------------------------------------------------------------ contract
 
-    @torch.inference_mode()
     def say(self, requests: Sequence[SayTokens]) -> list[Said]:
         """One answer per request, in order. A context without room left says nothing."""
         if not requests:
             return []
         packed, renderer = self._weights(), self.model.renderer
-        capacity = self._capacity(len(requests))
-        rows = Rows(requests, renderer, capacity, packed.config.vocab_size)
-        sampler = Sampler(requests, packed.config.vocab_size, packed.device)
-        waiting = Waiting(requests, rows.to_say)
-        cache = self._cache_for(capacity, rows.longest())
-        few = max(1, capacity // 8)
-        while rows.n or waiting.num:
-            if waiting.num and (rows.n == 0 or capacity - rows.n >= few):
-                self._admit(waiting.take(capacity - rows.n), rows, sampler, cache)
-            if rows.n:
-                some = slice(0, rows.n)
-                tokens = torch.from_numpy(rows.last[some]).to(packed.device)
-                positions = torch.from_numpy(rows.length[some] - 1).to(packed.device)
-                logits = packed.logits(packed.step(tokens, positions, cache))
-                self._speak(some, logits, rows, sampler, cache)
-        return rows.answers
+        shares = self._shares(requests)
+        self._open_batches(len(shares))
+        halt = Event()
+
+        def one(number: int) -> list[Said]:
+            mine = [requests[i] for i in shares[number]]
+            return self._batches[number].say(packed, renderer, mine, halt)
+
+        answers: list[Said] = [EMPTY_SAID] * len(requests)
+        for share, said in zip(shares, self._side_by_side(one, len(shares), halt), strict=True):
+            for i, answer in zip(share, said, strict=True):
+                answers[i] = answer
+        return answers
 
     @torch.inference_mode()
     def score(self, requests: Sequence[ScoreTokens]) -> list[np.ndarray]:
@@ -119,84 +126,80 @@ class NativeEngine:
         self._packed = None
 
     def close(self) -> None:
-        """Free the cache."""
-        self._packed = self._cache = None
+        """Free caches and threads."""
+        self._packed, self._batches = None, []
+        if self._threads is not None:
+            self._threads.shutdown()
+            self._threads = None
 
     # ------------------------------------------------------------ how it works
 
+    @torch.inference_mode()
     def _weights(self) -> Packed:
         """Packed weights, made anew where the model's have changed since."""
+        config = self.model.module.config
         if self._pinned is not None:
             if self._packed is None:
-                self._packed = Packed(self.model.module.config, self._pinned, self.dtype)
+                self._packed = Packed(config, self._pinned, self.dtype)
             return self._packed
-        parameters = list(self.model.module.parameters())
+        parameters = self.model.module.parameters()
         state = (self.model.version, *((p.data_ptr(), p._version) for p in parameters))
         if self._packed is None or state != self._packed_of:
-            weights = self.model.module.state_dict()
-            self._packed = Packed(self.model.module.config, weights, self.dtype)
+            self._packed = Packed(config, self.model.module.state_dict(), self.dtype)
             self._packed_of = state
         return self._packed
 
-    def _capacity(self, num_requests: int) -> int:
+    def _shares(self, requests: Sequence[SayTokens]) -> list[list[int]]:
+        """The requests of each thread, a function of the requests and of how many threads there
+        are. Requests with one context stay together unless they are more than a fair share."""
+        module = self.model.module
+        num = torch.get_num_threads()
+        if module.head.device.type != "cpu" or self.model.num_parameters > SMALL_MODEL:
+            num = 1
+        num = max(1, min(num, len(requests) // WORTH_A_THREAD, self.max_rows))
+        if num == 1:
+            return [list(range(len(requests)))]
+        shares: list[list[int]] = [[] for _ in range(num)]
+        fair = -(-len(requests) // num)
+        for _, members in groups_of(requests, np.arange(len(requests))):
+            for first in range(0, len(members), fair):
+                least = min(shares, key=len)
+                least.extend(members[first : first + fair].tolist())
+        return [sorted(share) for share in shares if share]
+
+    def _open_batches(self, num: int) -> None:
+        """One running batch a thread; together they hold `max_rows` rows at most."""
         c = self.model.module.config
         a_row = c.num_layers * 2 * c.num_kv_heads * c.context_length * c.head_size * 4
-        return max(1, min(self.max_rows, num_requests, self.cache_bytes // a_row))
+        rows = max(1, min(self.max_rows, self.cache_bytes // a_row) // num)
+        while len(self._batches) < num:
+            self._batches.append(ContinuousBatch(rows))
+        for batch in self._batches:
+            batch.max_rows = rows
 
-    def _cache_for(self, num_rows: int, num_columns: int) -> Cache:
-        """The kept cache where it is large enough, else a new one, in steps of 64 columns."""
-        kept, packed = self._cache, self._weights()
-        if kept is None or kept.num_rows < num_rows or kept.num_columns < num_columns:
-            columns = -(-num_columns // 64) * 64
-            if kept is not None:
-                num_rows, columns = max(num_rows, kept.num_rows), max(columns, kept.num_columns)
-            self._cache = kept = None  # free it before the larger one is made
-            self._cache = Cache(packed.config, num_rows, columns, packed.device)
-        assert self._cache is not None
-        return self._cache
-
-    def _admit(
-        self, groups: list[tuple[np.ndarray, np.ndarray]], rows: Rows, sampler: Sampler,
-        cache: Cache,
-    ) -> None:
-        """Read the contexts of groups of requests once each, and let their rows begin."""
-        packed = self._weights()
-        contexts = [context for context, _ in groups]
-        for batch in by_tokens(range(len(groups)), contexts, READ_TOKENS):
-            tokens, lengths = padded_right([contexts[i] for i in batch], packed.device)
-            self.num_read += int(lengths.sum())
-            x, kept = packed.read(tokens, lengths)
-            members = [groups[i][1] for i in batch]
-            source = torch.from_numpy(
-                np.repeat(np.arange(len(batch)), [len(m) for m in members])
-            ).to(packed.device)
-            some = rows.add(np.concatenate(members))
-            cache.fill(some.start, kept, source)
-            self._speak(some, packed.logits(x)[source], rows, sampler, cache)
-
-    def _speak(
-        self, some: slice, logits: torch.Tensor, rows: Rows, sampler: Sampler, cache: Cache
-    ) -> None:
-        """Draw a token for the rows of a slice; those that finish leave."""
-        drawn = sampler.draw(logits, rows.who[some], rows.said[some])
-        tokens, logp_sampling, logp_model = (d.cpu().numpy() for d in drawn)
-        self.num_said += len(tokens)
-        why = rows.record(some, tokens, logp_sampling, logp_model)
-        over = np.nonzero(why != GOES_ON)[0]
-        if len(over):
-            to, source = rows.retire(some.start + over, why[over])
-            if len(to):
-                span = int(rows.length[to].max())
-                device = cache.data.device
-                cache.move(
-                    torch.from_numpy(to).to(device), torch.from_numpy(source).to(device), span
-                )
+    def _side_by_side(
+        self, call: Callable[[int], list[Said]], num: int, halt: Event
+    ) -> list[list[Said]]:
+        """call(0), call(1), ... each on a thread of its own that does not split its products."""
+        if num == 1:
+            return [call(0)]
+        threads = torch.get_num_threads()
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(threads, "native", torch.set_num_threads, (1,))
+        waits = [self._threads.submit(call, i) for i in range(num)]
+        try:
+            return [wait.result() for wait in waits]
+        finally:
+            halt.set()  # after a failure or Ctrl-C the others end at their next step
+            for wait in waits:
+                wait.exception()
+            torch.set_num_threads(threads)  # what the threads set is the default of later ones
 
 
 def _dtype(dtype: str | torch.dtype | None, own: torch.dtype) -> torch.dtype:
     if dtype is None:
         return own
     found = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
-    if found not in DTYPES.values():
+    if found is None or found not in DTYPES.values():
         raise ModelError(f"the native engine has no dtype {dtype!r}", expected=", ".join(DTYPES))
     return found

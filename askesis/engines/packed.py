@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -93,28 +94,32 @@ class Packed:
         x = F.rms_norm(x, (self.config.width,), None, self.config.norm_eps)
         return F.linear(x.to(self.head.dtype), self.head).float()
 
-    def step(self, tokens: torch.Tensor, positions: torch.Tensor, cache: Cache) -> torch.Tensor:
+    def step(
+        self, tokens: torch.Tensor, positions: torch.Tensor, span: int, cache: Cache
+    ) -> torch.Tensor:
         """One token for each of the first n rows of the cache; residual stream (n, width).
 
-        tokens, positions int64 (n,): the newest token of each row and its place.
+        tokens, positions int64 (n,): the newest token of each row and its place; span: one past
+        the largest place.
         """
         c, n = self.config, len(tokens)
-        span = int(positions.max()) + 1
         turns = self.turns[positions][:, None]
         hidden = cache.columns[:span] > positions[:, None]
         mask = torch.zeros(n, span, device=self.device).masked_fill_(hidden, -torch.inf)
-        mask = mask.repeat_interleave(c.num_kv_heads, 0)[:, None]  # (n * kv heads, 1, span)
-        places = cache.places(positions)
+        if c.num_kv_heads > 1:
+            mask = mask.repeat_interleave(c.num_kv_heads, 0)
+        mask = mask[:, None]  # (n * kv heads, 1, span)
+        writing = cache.writing(positions)
         x = F.embedding(tokens, self.embedding).float()
         heads = (c.num_heads, c.num_kv_heads, c.num_kv_heads)
         group = c.num_heads // c.num_kv_heads
         for index, layer in enumerate(self.layers):
             q, k, v = self._qkv(layer, x, turns).split(heads, 1)
-            keys, values = cache.write(index, places, k, v, n, span)
+            cache.write(index, writing, k, v)
+            keys, values = cache.upto(index, n, span)
             q = q.reshape(n * c.num_kv_heads, group, c.head_size)
-            scores = torch.baddbmm(mask, q, keys.transpose(1, 2))
-            mixed = torch.bmm(torch.softmax(scores, -1), values)
-            self._add_rest(layer, x, mixed.view(n, -1))
+            weights = torch.softmax(torch.baddbmm(mask, q, keys), -1)
+            self._add_rest(layer, x, torch.bmm(weights, values).view(n, -1))
         return x
 
     def read(
@@ -181,53 +186,65 @@ class Packed:
 
 
 class Cache:
-    """Keys and values of running rows, float32: (layer, key or value, row, kv head, column, D).
+    """Keys and values of running rows, float32, allocated once and kept.
 
-    Allocated once and kept; memory that no row has reached yet is not touched. Values start as
-    zeros because a masked column still enters the weighted sum, with weight zero.
+    keys (layer, row, kv head, D, column), values (layer, row, kv head, column, D): each as the
+    product that reads it likes it best. Memory that no row has reached yet is not touched.
+    Everything starts as zeros because a masked column still enters the sums, with weight zero.
     """
 
     def __init__(
         self, config: DecoderConfig, num_rows: int, num_columns: int, device: torch.device
     ) -> None:
-        shape = (config.num_layers, 2, num_rows, config.num_kv_heads, num_columns, config.head_size)
-        self.data = torch.zeros(shape, device=device)
+        layers, heads, size = config.num_layers, config.num_kv_heads, config.head_size
+        self.keys = torch.zeros(layers, num_rows, heads, size, num_columns, device=device)
+        self.values = torch.zeros(layers, num_rows, heads, num_columns, size, device=device)
         self.num_rows, self.num_columns = num_rows, num_columns
         self.columns = torch.arange(num_columns, device=device)
-        self._first = torch.arange(num_rows * config.num_kv_heads, device=device) * num_columns
-        self._kv_heads, self._size = config.num_kv_heads, config.head_size
+        self._heads, self._size = heads, size
+        self._key_first = torch.arange(num_rows * heads * size, device=device) * num_columns
+        self._value_first = torch.arange(num_rows * heads, device=device) * num_columns
 
-    def places(self, positions: torch.Tensor) -> torch.Tensor:
-        """Flat places (n * kv heads,) of one column per row, for `write`."""
-        if self._kv_heads > 1:
-            positions = positions.repeat_interleave(self._kv_heads)
-        return self._first[: len(positions)] + positions
+    def writing(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Flat places of one column per row, of keys and of values, for `write`."""
+        if self._heads > 1:
+            positions = positions.repeat_interleave(self._heads)
+        many = positions.repeat_interleave(self._size)
+        return self._key_first[: len(many)] + many, self._value_first[: len(positions)] + positions
 
     def write(
-        self, layer: int, places: torch.Tensor, k: torch.Tensor, v: torch.Tensor, n: int, span: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Put one key and value per row; returns all of the first n rows up to `span`,
-        (n * kv heads, span, D) each."""
-        both = []
-        for kind, new in enumerate((k, v)):
-            flat = self.data[layer, kind].view(-1, self._size)
-            flat.index_copy_(0, places, new.reshape(-1, self._size))
-            rows = flat.view(-1, self.num_columns, self._size)
-            both.append(rows[: n * self._kv_heads, :span])
-        return both[0], both[1]
+        self,
+        layer: int,
+        writing: tuple[torch.Tensor, torch.Tensor],
+        k: torch.Tensor,
+        v: torch.Tensor,
+    ) -> None:
+        """Put one key and value per row, (n, kv heads, D) each."""
+        self.keys[layer].view(-1).index_copy_(0, writing[0], k.reshape(-1))
+        self.values[layer].view(-1, self._size).index_copy_(
+            0, writing[1], v.reshape(-1, self._size)
+        )
+
+    def upto(self, layer: int, n: int, span: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys (n * kv heads, D, span) and values (n * kv heads, span, D) of the first n rows."""
+        keys = self.keys[layer].view(-1, self._size, self.num_columns)
+        values = self.values[layer].view(-1, self.num_columns, self._size)
+        return keys[: n * self._heads, :, :span], values[: n * self._heads, :span]
 
     def fill(
         self, first: int, kept: Sequence[tuple[torch.Tensor, torch.Tensor]], source: torch.Tensor
     ) -> None:
         """Give rows first, first + 1, ... the prompts `source` (indices into `kept`)."""
-        rows = slice(first, first + len(source))
-        for layer, both in enumerate(kept):
-            for kind, new in enumerate(both):
-                self.data[layer, kind, rows, :, : new.shape[2]] = new.index_select(0, source)
+        rows, span = slice(first, first + len(source)), kept[0][0].shape[2]
+        for layer, (k, v) in enumerate(kept):
+            self.keys[layer, rows, :, :, :span] = k.transpose(2, 3)[source]
+            self.values[layer, rows, :, :span] = v[source]
 
-    def move(self, to: torch.Tensor, source: torch.Tensor, span: int) -> None:
+    def move(self, to: np.ndarray, source: np.ndarray, span: int) -> None:
         """Copy rows over others, up to `span` columns."""
-        self.data[:, :, to, :, :span] = self.data[:, :, source, :, :span]
+        a, b = (torch.from_numpy(i).to(self.keys.device) for i in (to, source))
+        self.keys[:, a, :, :, :span] = self.keys[:, b, :, :, :span]
+        self.values[:, a, :, :span] = self.values[:, b, :, :span]
 
 
 def _interleave(weight: torch.Tensor, head_size: int) -> torch.Tensor:
@@ -240,4 +257,6 @@ def _shared(x: torch.Tensor, c: DecoderConfig) -> torch.Tensor:
     """(B, kv heads, T, D) -> (B, heads, T, D), each kv head serving its group of queries."""
     batch, kv_heads, length, size = x.shape
     group = c.num_heads // c.num_kv_heads
-    return x[:, :, None].expand(-1, -1, group, -1, -1).reshape(batch, kv_heads * group, length, size)
+    return (
+        x[:, :, None].expand(-1, -1, group, -1, -1).reshape(batch, kv_heads * group, length, size)
+    )

@@ -30,8 +30,11 @@ class Rows:
         lengths = np.array([len(r.context) for r in requests], np.int64)
         room = np.maximum(renderer.context_length - lengths, 0)
         asked = np.array(
-            [room[i] + 1 if r.sampling.max_tokens is None else r.sampling.max_tokens
-             for i, r in enumerate(requests)], np.int64
+            [
+                room[i] + 1 if r.sampling.max_tokens is None else r.sampling.max_tokens
+                for i, r in enumerate(requests)
+            ],
+            np.int64,
         )
         self._limits = np.maximum(np.minimum(asked, room), 0)
         self._cut = np.where(asked <= room, LENGTH, CONTEXT)

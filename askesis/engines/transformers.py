@@ -15,8 +15,13 @@ import numpy as np
 import torch
 
 from askesis.engines.batching import (
-    by_tokens, check_score, groups_of, padded_left, padded_right, wholes_of,
-)  # fmt: skip
+    by_tokens,
+    check_score,
+    groups_of,
+    padded_left,
+    padded_right,
+    wholes_of,
+)
 from askesis.engines.rows import GOES_ON, Rows
 from askesis.engines.sampler import Sampler
 from askesis.errors import ModelError

@@ -46,7 +46,7 @@ class Demonstrate:
             text,
             context=ctx.render(self.role, start),
             tokens=tokens,
-            origin=np.full(len(tokens), TokenOrigin.GIVEN, np.int8),
+            origin=np.full(len(tokens), TokenOrigin.GIVEN, np.uint8),
             logp_sampling=unknown,
             logp_model=unknown,
         )

@@ -55,9 +55,10 @@ class Rationalize:
             )  # fmt: skip
 
     async def explore(self, ctx: Any, start: Start) -> list[Attempt]:
+        threshold = self.threshold
         plain = await self._attempts(ctx, start, self.num_attempts, ())
         checked = await All([ctx.check(a.task, a.text) for a in plain if a.text])
-        if any(c.score >= self.threshold for c in checked) or start.task.answer is None:
+        if any(c.score >= threshold for c in checked) or start.task.answer is None:
             return plain
         shown = self.hint.replace("{answer}", start.task.answer)
         hinted = replace(start, tag="hint", privileged=shown)

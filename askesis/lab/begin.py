@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from askesis import __version__
+import askesis
 from askesis.config import coerce, from_tree, override
 from askesis.errors import ConfigError, WorldError
 from askesis.models.load import open_model
@@ -106,7 +106,7 @@ def manifest(plan: Plan) -> dict[str, Any]:
     import transformers
 
     return {
-        "askesis": __version__,
+        "askesis": askesis.__version__,
         "recipe": plan.recipe,
         "python": platform.python_version(),
         "torch": str(torch.__version__),
@@ -114,5 +114,3 @@ def manifest(plan: Plan) -> dict[str, Any]:
         "machine": platform.machine(),
         "num_threads": torch.get_num_threads(),
     }
-
-

@@ -50,10 +50,11 @@ def demonstrate(
     say: Callable[[str], None] = print,
     on_progress: OnProgress | None = None,
     options: Sequence[tuple[str, str]] = (),
-    num_tasks: int = NUM_TASKS,
+    num_tasks: int | None = None,
 ) -> Demonstration:
     """Run it in an empty directory. seconds: stop the rounds after so long (a run that stops by
-    the clock is not exactly repeatable). options: beside and over `OPTIONS`."""
+    the clock is not exactly repeatable). options: beside and over `OPTIONS`. num_tasks: claim
+    tasks, `NUM_TASKS` by default."""
     given = [("world", WORLD), *OPTIONS, ("seed", str(seed)), *options]
     if seconds is not None:
         given.append(("budget.seconds", str(seconds)))
@@ -63,6 +64,7 @@ def demonstrate(
         reason = run.improve()
     finally:
         run.close()
+    num_tasks = num_tasks or NUM_TASKS
     say(f"Measuring the first and the last weights on {num_tasks:,} tasks no round has seen")
     found = evaluate(
         path, num_tasks=num_tasks, num_attempts=NUM_ATTEMPTS, by="askesis demo",

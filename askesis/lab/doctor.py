@@ -50,10 +50,7 @@ def examine() -> list[Finding]:
 
 
 def _python() -> Finding:
-    found = platform.python_version()
-    if sys.version_info < (3, 11):
-        return Finding("python", "bad", f"{found}; askesis needs 3.11 or newer")
-    return Finding("python", "ok", found)
+    return Finding("python", "ok", f"{platform.python_version()} at {sys.prefix}")
 
 
 def _machine() -> Finding:
@@ -76,7 +73,8 @@ def _extra(name: str, extra: str, purpose: str) -> Finding:
     try:
         return Finding(name, "ok", version(name))
     except PackageNotFoundError:
-        return Finding(name, "note", f"not installed; for {purpose}: pip install 'askesis[{extra}]'")
+        how = f"pip install 'askesis[{extra}]'"
+        return Finding(name, "note", f"not installed; for {purpose}: {how}")
 
 
 def _accelerator() -> Finding:
@@ -97,7 +95,7 @@ def _cache() -> Finding:
     while not place.exists():
         place = place.parent
     if not os.access(place, os.W_OK):
-        return Finding("cache", "bad", f"{root} cannot be written; set ASKESIS_CACHE to a directory")
+        return Finding("cache", "bad", f"{root} cannot be written; set ASKESIS_CACHE to another")
     kept = f"{len(there)} warm starts" + (f" ({', '.join(there)})" if there else "")
     return Finding("cache", "ok", f"{root}: {kept}")
 

@@ -95,7 +95,7 @@ def estimate(plan: Plan) -> Estimate:
     rounds = seconds = tokens = trained = attempts = 0.0
     notes: list[str] = []
     for a in amounts:
-        num = a.rounds if a.rounds is not None else 1
+        num = float(a.rounds if a.rounds is not None else 1)
         if a.rounds is None:
             notes.append(f"phase {a.name} has no number of rounds; one was counted")
         generated = a.attempts * speeds.answer_tokens if a.sampled else 0.0
@@ -110,8 +110,8 @@ def estimate(plan: Plan) -> Estimate:
     weights = 4.0 * speeds.num_parameters
     disk = attempts * BYTES_PER_ATTEMPT + tokens * BYTES_PER_TOKEN + segments * 4 * weights
     notes.append(
-        "learning is counted as if every attempt were right (up to the cap a task): an upper bound; "
-        "measuring adds up to a tenth of the tokens"
+        "learning is counted as if every attempt were right (up to the cap a task), an upper "
+        "bound; measuring adds up to a tenth of the tokens"
     )
     if plan.models and any(m.source == "tiny" for m in plan.models.values()) and not _warm(plan):
         notes.append("the warm start of the tiny model comes on top, once (then it is cached)")
@@ -206,9 +206,7 @@ def measure(plan: Plan, world: Any) -> Speeds:
     prompt = float(np.mean([len(model.renderer.render(Start(t))) for t in tasks]))
     trained_per_s = _learn(model, tasks, demonstrated, length) if spec.trainable else float("inf")
     num = sum(int(w.numel()) for w in model.weights().values())
-    return Speeds(
-        tokens / seconds, trained_per_s, length, prompt, num, _peak_bytes(), based_on
-    )
+    return Speeds(tokens / seconds, trained_per_s, length, prompt, num, _peak_bytes(), based_on)
 
 
 def _demonstrations(world: Any, tasks: list[Task], rng: Any) -> dict[str, str]:
@@ -259,10 +257,10 @@ def _learn(model: Any, tasks: list[Task], texts: dict[str, str], length: float) 
     trainer = Trainer(model, (Supervised(),), micro_batch_tokens=2048, max_grad_norm=1.0)
     optimizer = open_optimizer(model, betas=(0.9, 0.95), weight_decay=0.0)
     trainer.update(optimizer, samples, 1e-6)
-    began, tokens = time.perf_counter(), 0
+    began, num_tokens = time.perf_counter(), 0
     while time.perf_counter() - began < LEARNING_S:
-        tokens += trainer.update(optimizer, samples, 1e-6).tokens
-    return tokens / (time.perf_counter() - began)
+        num_tokens += trainer.update(optimizer, samples, 1e-6).tokens
+    return num_tokens / (time.perf_counter() - began)
 
 
 def _peak_bytes() -> float:

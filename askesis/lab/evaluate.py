@@ -141,14 +141,23 @@ def evaluate(
         found = []
         for row in rows:
             scores = _score(
-                plan, row, opened, tasks, task_role, num_attempts=num_attempts,
+                plan,
+                row,
+                opened,
+                tasks,
+                task_role,
+                num_attempts=num_attempts,
                 sampling=Sampling(
                     temperature=temperature, max_tokens=max_tokens or opened.max_answer_tokens
                 ),
-                engine=engine or next(iter(plan.roles.values())).engine, on_progress=on_progress,
+                engine=engine or next(iter(plan.roles.values())).engine,
+                on_progress=on_progress,
             )
             store.look(
-                scores.snapshot, scores.world, scores.role, len(tasks),
+                scores.snapshot,
+                scores.world,
+                scores.role,
+                len(tasks),
                 metrics={k: v for k, v in scores.plain().items() if k != "num_tasks"},
                 note={"by": by, "num_attempts": num_attempts, "temperature": temperature},
             )
@@ -230,4 +239,5 @@ def _role(name: str) -> TaskRole:
         return TaskRole(name)
     except ValueError:
         roles = ", ".join(r.value for r in TaskRole)
-        raise ConfigError(f"there is no role {name!r} of tasks", hint=f"There are: {roles}") from None
+        what = f"there is no role {name!r} of tasks"
+        raise ConfigError(what, hint=f"There are: {roles}") from None

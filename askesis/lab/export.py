@@ -1,10 +1,10 @@
 """Take the result away: a Hugging Face checkpoint, and the self-made data as a dataset.
 
-    DIR/model/               config, weights, tokeniser: AutoModelForCausalLM.from_pretrained
-    DIR/data/samples/        what the model learnt from, as Parquet
-    DIR/data/attempts/       everything it tried, with verdicts, as Parquet
-    DIR/data/README.md       the dataset card: datasets.load_dataset("DIR/data", "samples")
-    DIR/provenance.json      recipe, configuration, versions, the snapshot and its parents
+DIR/model/               config, weights, tokeniser: AutoModelForCausalLM.from_pretrained
+DIR/data/samples/        what the model learnt from, as Parquet
+DIR/data/attempts/       everything it tried, with verdicts, as Parquet
+DIR/data/README.md       the dataset card: datasets.load_dataset("DIR/data", "samples")
+DIR/provenance.json      recipe, configuration, versions, the snapshot and its parents
 """
 
 from __future__ import annotations

@@ -183,7 +183,8 @@ def _with_next_steps(o: Overview) -> Overview:
         steps.append(f"askesis report {run}    (one page with curves and what the model said)")
         steps.append(f"askesis try {run}    (the same prompts before and after, side by side)")
     if o.num_errors:
-        steps.append(f'askesis query {run} "select stage, message, count(*) from errors group by all"')
+        sql = "select stage, message, count(*) from errors group by all"
+        steps.append(f'askesis query {run} "{sql}"')
     if o.state == "finished":
         steps.append(f"askesis export {run} --to DIR    (checkpoint and self-made data)")
     return replace(o, next_steps=tuple(steps))

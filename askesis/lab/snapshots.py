@@ -37,7 +37,7 @@ def resolve(store: Any, name: str, model: str = "policy") -> dict[str, Any]:
         return there[0]
     if name == "last":
         return there[-1]
-    tagged = {tag: snapshot for tag, snapshot in store.tags().items()}
+    tagged = dict(store.tags())
     wanted = tagged.get(name) or tagged.get(f"{model}:{name}") or name
     if wanted.isdigit():
         wanted = f"{model}@{wanted}"

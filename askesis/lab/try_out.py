@@ -66,9 +66,7 @@ class Pair:
         self.world = open_world(plan.worlds.get("main") or next(iter(plan.worlds.values())))
         self.names = (f"{rows[0]['id']} (before)", f"{rows[1]['id']} (after)")
         self.seed = seed
-        self.sampling = Sampling(
-            temperature=temperature, max_tokens=self.world.max_answer_tokens
-        )
+        self.sampling = Sampling(temperature=temperature, max_tokens=self.world.max_answer_tokens)
         self.answerers = [Answerer(open_snapshot(plan, row)) for row in rows]
 
     def on_tasks(self, num: int) -> Iterator[tuple[Task, Answer, Answer]]:

@@ -27,7 +27,7 @@ def fit(
     *,
     learning_rate: float = 3e-3,
     batch_tokens: int = 8192,
-    micro_batch_tokens: int = 2048,
+    micro_batch_tokens: int = 1024,
     num_warmup: int = 50,
     weight_decay: float = 0.1,
     betas: tuple[float, float] = (0.9, 0.95),
@@ -128,17 +128,16 @@ def fit(
     }
 
 
-@torch.no_grad()
 def held_out_loss(trainer: Trainer, samples: Sequence[Sample]) -> float:
     """Mean negative log-likelihood of the weighted tokens, in nats a token."""
-    norm = step_norm(samples)
-    objective = Supervised()
-    total = 0.0
-    for piece in micro_batches(samples, trainer.micro_batch_tokens):
+    norm, objective = step_norm(samples), Supervised()
+
+    @torch.no_grad()
+    def one(piece: list[Sample]) -> float:
         batch = collate(piece, trainer.pad_token, trainer.device)
-        out = trainer.model.outputs(batch, objective.uses)
-        total += float(objective(out, batch, norm)[0])
-    return total
+        return float(objective(trainer.model.outputs(batch, objective.uses), batch, norm)[0])
+
+    return sum(trainer.each(one, list(micro_batches(samples, trainer.micro_batch_tokens))))
 
 
 def _steps(sizes: np.ndarray, batch_tokens: int, seed: int) -> Iterator[np.ndarray]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +15,9 @@ from askesis.learn.batching import collate, micro_batches, size_of, step_norm
 from askesis.learn.optimizer import set_learning_rate
 from askesis.records import Sample
 
+T = TypeVar("T")
+SMALL = 20_000_000  # trained parameters; larger ones fill all cores with one product, and a copy
+# of their gradient per thread would be memory worth having
 ATOM_SIZES = {"pair": 2}  # how many sequences an atom must have, where that is fixed
 
 
@@ -29,12 +33,23 @@ class StepReport:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """What one micro-batch adds to a step."""
+
+    loss: Tensor
+    metrics: Mapping[str, Tensor]
+    tokens: int
+    positions: int
+
+
 class Trainer:
     """Trains one model on steps of samples.
 
     objectives: what is minimised, the sum of coef * loss. micro_batch_tokens: padded positions a
     forward pass may have. max_grad_norm: gradients longer than this are scaled down to it (0:
-    never). hooks: (retainer, its Context) pairs.
+    never). hooks: (retainer, its Context) pairs. num_workers: micro-batches computed at once
+    (None: as many as torch has threads for a small model on a CPU, else 1).
     """
 
     def __init__(
@@ -45,6 +60,7 @@ class Trainer:
         micro_batch_tokens: int,
         max_grad_norm: float,
         hooks: Sequence[tuple[Any, Any]] = (),
+        num_workers: int | None = None,
     ) -> None:
         self.model, self.objectives = model, tuple(objectives)
         self.micro_batch_tokens, self.max_grad_norm = micro_batch_tokens, max_grad_norm
@@ -55,6 +71,11 @@ class Trainer:
         self.after = [pair for pair in hooks if hasattr(pair[0], "on_step_end")]
         self.trained = [p for p in model.module.parameters() if p.requires_grad]
         self.device = self.trained[0].device if self.trained else None
+        if num_workers is None:
+            small = sum(p.numel() for p in self.trained) <= SMALL
+            on_cpu = self.device is not None and self.device.type == "cpu"
+            num_workers = torch.get_num_threads() if small and on_cpu else 1
+        self.num_workers = num_workers
         self.pad_token = model.renderer.pad_token if model.renderer is not None else 0
 
     def check(self, samples: Sequence[Sample]) -> None:
@@ -93,21 +114,15 @@ class Trainer:
         """
         report = StepReport()
         norm = step_norm(samples)
+        pieces = list(micro_batches(samples, self.micro_batch_tokens))
         losses: list[Tensor] = []
         metrics: dict[str, list[Tensor]] = {}
-        for piece in micro_batches(samples, self.micro_batch_tokens):
-            batch = collate(piece, self.pad_token, self.device)
-            out = self.model.outputs(batch, self.uses)
-            total: Any = 0.0
-            for objective in self.objectives:
-                loss, found = objective(out, batch, norm)
-                total = total + objective.coef * loss
-                for name, value in found.items():
-                    metrics.setdefault(name, []).append(torch.as_tensor(value).detach())
-            total.backward()
-            losses.append(total.detach())
-            report.tokens += batch.num_tokens
-            report.positions += max(batch.tokens.numel(), batch.num_tokens)
+        for piece in self._served(pieces, norm):
+            losses.append(piece.loss)
+            for name, value in piece.metrics.items():
+                metrics.setdefault(name, []).append(value)
+            report.tokens += piece.tokens
+            report.positions += piece.positions
         for hook, ctx in self.extra:
             extra = hook.extra_loss(ctx, self.model)
             if extra.requires_grad:
@@ -116,6 +131,60 @@ class Trainer:
         report.loss = float(torch.stack([x.double().reshape(()) for x in losses]).sum())
         report.metrics = {k: float(torch.stack(v).double().sum()) for k, v in metrics.items()}
         return report
+
+    def _served(self, pieces: list[list[Sample]], norm: Mapping[str, float]) -> Iterator[_Piece]:
+        """The pieces' losses, in order, their gradients added to `.grad` in the same order."""
+
+        def one(samples: list[Sample]) -> tuple[_Piece, tuple[Tensor | None, ...]]:
+            piece, total = self._forward(samples, norm)
+            if self.num_workers == 1:  # large models add to `.grad` in place
+                total.backward()
+                return piece, ()
+            return piece, torch.autograd.grad(total, self.trained, allow_unused=True)
+
+        for piece, gradients in self.each(one, pieces):
+            for parameter, gradient in zip(self.trained, gradients, strict=False):
+                if gradient is not None:
+                    _add(parameter, gradient)
+            yield piece
+
+    def each(
+        self, function: Callable[[list[Sample]], T], pieces: list[list[Sample]]
+    ) -> Iterator[T]:
+        """`function` of every micro-batch, in order.
+
+        Small models on a CPU work on several pieces at once, one thread each: their products are
+        too small to be worth splitting, and threads that split them wait for each other at every
+        one (on a busy machine for seconds). Every piece is computed by one thread and results
+        keep their order, so the bits do not depend on how many work at once.
+        """
+        if self.num_workers == 1:
+            yield from map(function, pieces)
+            return
+        whole = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            if len(pieces) == 1:
+                yield function(pieces[0])
+                return
+            with ThreadPoolExecutor(
+                self.num_workers, initializer=lambda: torch.set_num_threads(1)
+            ) as workers:
+                yield from workers.map(function, pieces)
+        finally:
+            torch.set_num_threads(whole)
+
+    def _forward(self, samples: list[Sample], norm: Mapping[str, float]) -> tuple[_Piece, Tensor]:
+        batch = collate(samples, self.pad_token, self.device)
+        out = self.model.outputs(batch, self.uses)
+        total: Any = 0.0
+        metrics: dict[str, Tensor] = {}
+        for objective in self.objectives:
+            loss, found = objective(out, batch, norm)
+            total = total + objective.coef * loss
+            metrics |= {name: torch.as_tensor(value).detach() for name, value in found.items()}
+        positions = max(batch.tokens.numel(), batch.num_tokens)
+        return _Piece(total.detach(), metrics, batch.num_tokens, positions), total
 
     def update(
         self, optimizer: torch.optim.Optimizer, samples: Sequence[Sample], learning_rate: float
@@ -161,6 +230,13 @@ class Trainer:
                 hint="the learning diverged: lower learning-rate, then fork from an earlier round",
             )
         return "loss" if not bool(finite[0]) else "gradient"
+
+
+def _add(parameter: Tensor, gradient: Tensor) -> None:
+    if parameter.grad is None:
+        parameter.grad = gradient
+    else:
+        parameter.grad += gradient
 
 
 def fitting(model: Any, samples: Sequence[Sample]) -> list[Sample]:

@@ -148,7 +148,11 @@ class _Attention(nn.Module):
         """(B, kv heads, T, D) -> (B, heads, T, D): every group of query heads shares one."""
         batch, kv_heads, length, size = x.shape
         group = self.num_heads // kv_heads
-        return x[:, :, None].expand(-1, -1, group, -1, -1).reshape(batch, kv_heads * group, length, size)
+        return (
+            x[:, :, None]
+            .expand(-1, -1, group, -1, -1)
+            .reshape(batch, kv_heads * group, length, size)
+        )
 
 
 def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:

@@ -45,7 +45,7 @@ def open_model(name: str, spec: ModelSpec | str = "tiny", **options: Any) -> Any
 
 
 def choose_device(device: str) -> torch.device:
-    """"auto" is a GPU where there is one. ModelError for a device that is not there."""
+    """ "auto" is a GPU where there is one. ModelError for a device that is not there."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -60,7 +60,7 @@ def choose_device(device: str) -> torch.device:
 
 
 def choose_dtype(dtype: str, stored: torch.dtype, device: str = "cpu") -> torch.dtype:
-    """"auto" learns in float32, except on a GPU where weights that were stored in bfloat16 are
+    """ "auto" learns in float32, except on a GPU where weights that were stored in bfloat16 are
     kept in it."""
     if dtype == "auto":
         return torch.bfloat16 if device == "cuda" and stored != torch.float32 else torch.float32
@@ -233,7 +233,8 @@ def _own_function(name: str, spec: ModelSpec) -> Any:
     try:
         if place.endswith(".py"):
             found = importlib.util.spec_from_file_location(Path(place).stem, place)
-            assert found is not None and found.loader is not None
+            if found is None or found.loader is None:
+                raise ImportError(f"{place} is not a Python file")
             module = importlib.util.module_from_spec(found)
             found.loader.exec_module(module)
         else:

@@ -68,7 +68,7 @@ class ByteRenderer:
         return tokens[tokens < NUM_BYTES].astype(np.uint8).tobytes().decode("utf-8", "replace")
 
     def render(self, start: Start, turns: Sequence[Turn] = (), role: str = "policy") -> np.ndarray:
-        """Token ids that `role` reads, int32 (T,). ModelError where the first prompt is too long."""
+        """Token ids that `role` reads, int32 (T,). ModelError where a first prompt is too long."""
         last, messages = split_turns(start, turns, role)
         parts: list[np.ndarray] = []
         if last is not None:
@@ -121,7 +121,7 @@ class ChatRenderer:
         return self.tokenizer.decode(np.asarray(tokens).tolist(), skip_special_tokens=True)
 
     def render(self, start: Start, turns: Sequence[Turn] = (), role: str = "policy") -> np.ndarray:
-        """Token ids that `role` reads, int32 (T,). ModelError where the first prompt is too long."""
+        """Token ids that `role` reads, int32 (T,). ModelError where a first prompt is too long."""
         last, messages = split_turns(start, turns, role)
         if last is None:
             tokens = self._tokens(self._text(messages, True), first=True)

@@ -10,9 +10,8 @@ from typing import Any
 
 NUM_BYTES = 256
 PAD, END, USER, ASSISTANT = 256, 257, 258, 259
-MARKS = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>") + tuple(
-    f"<|reserved_{i}|>" for i in range(4)
-)
+RESERVED = tuple(f"<|reserved_{i}|>" for i in range(4))
+MARKS = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", *RESERVED)
 VOCAB_SIZE = NUM_BYTES + len(MARKS)  # 264
 
 # A user speaks after <|user|> until the next mark; an assistant's turn is closed by <|end|>.

@@ -12,6 +12,7 @@ from askesis.select.sequences import is_demonstration, sequences_of, without_pri
 
 Distinct = Literal["text", "answer", "none"]
 Prefer = Literal["random", "short", "value"]
+LAZY = {"lazy": True}  # matters only in rounds in which something is good enough
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +65,16 @@ class Threshold:
     def select(self, ctx: Any, groups: Sequence[Group], verdicts: Any) -> list[Sample]:
         """Samples in the order of tasks; notes how many attempts passed each gate."""
         model = ctx.slot.partition(".")[2].partition("~")[0]
+        threshold, judge = self.threshold, self.judge
         attempts = [a for g in groups for a in g.attempts]
-        values = {a.id: verdicts.value(a, judge=self.judge) for a in attempts}
-        good = [a for a in attempts if self._passes(a, values[a.id])]
+        values = {a.id: verdicts.value(a, judge=judge) for a in attempts}
+        good = [
+            a
+            for a in attempts
+            if (value := values[a.id]) is not None
+            and value >= threshold
+            and (self.cut_off or not a.stop.cut_off)
+        ]
         tasks: dict[str, list[Attempt]] = {}
         for attempt in good:
             tasks.setdefault(attempt.task.id, []).append(attempt)
@@ -83,11 +91,6 @@ class Threshold:
         ctx.note("samples", len(samples))
         ctx.note("tokens", sum(s.num_tokens for s in samples))
         return samples
-
-    def _passes(self, attempt: Attempt, value: float | None) -> bool:
-        if value is None or not value >= self.threshold:
-            return False
-        return self.cut_off or not attempt.stop.cut_off
 
     def _distinct(self, ctx: Any, attempts: list[Attempt]) -> list[Attempt]:
         """The first of each kind, in order."""

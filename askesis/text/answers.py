@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 
 from askesis.text.limits import unreadable
-from askesis.text.rationals import numbers_in, parse_number, write_number
+from askesis.text.rationals import parse_number, stated_number, write_number
 
 KINDS = ("exact", "numeric", "choice", "math")
 
@@ -75,9 +75,7 @@ def canonical_answer(text: str, kind: str = "exact") -> str:
     if value is None and kind == "numeric":
         # "9 eggs a day", "She earns $18." : a marked answer gives its first number, an unmarked
         # text its last one
-        found = numbers_in(answer)
-        if found:
-            value = found[0] if marked_answer(text) is not None else found[-1]
+        value = stated_number(answer, first=marked_answer(text) is not None)
     if value is not None:
         return write_number(value)
     return "" if kind == "numeric" else even(answer)

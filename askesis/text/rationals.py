@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from itertools import islice
 
 MAX_DIGITS = 200  # of one number, all parts together
 MAX_EXPONENT = 200  # of scientific notation, either sign
@@ -22,6 +23,7 @@ _IN_TEXT = re.compile(
     r"(?<![0-9A-Za-z_.])[-+\u2212]?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)?(?:\.[0-9]+|(?<=[0-9]))"
     r"(?:/[0-9]+)?"
 )
+_OPERATORS = ("*", "^", "/", "\u00d7", "\\times", "\\cdot")
 _AROUND = " \t\r\n$€£¥%*`'\"\u2019\\!"
 
 
@@ -70,11 +72,27 @@ def numbers_in(text: str, max_numbers: int = 1000) -> list[Fraction]:
     >>> numbers_in("She has 1,200 eggs and sells 3/4 of them.")
     [Fraction(1200, 1), Fraction(3, 4)]
     """
-    found: list[Fraction] = []
-    for match in _IN_TEXT.finditer(text):
+    read = (parse_number(match[0]) for match in _IN_TEXT.finditer(text))
+    return list(islice((value for value in read if value is not None), max_numbers))
+
+
+def stated_number(text: str, first: bool = False) -> Fraction | None:
+    """The last (or first) number of a text, or None where that is part of a product or power.
+
+    "9 * 2 = 18" states 18; "9 * 2" states nothing.
+
+    >>> stated_number("9 * 2 = 18 eggs"), stated_number("10**10"), stated_number("6 feet", True)
+    (Fraction(18, 1), None, Fraction(6, 1))
+    """
+    matches = list(_IN_TEXT.finditer(text))
+    for match in matches if first else reversed(matches):
         value = parse_number(match[0])
         if value is not None:
-            found.append(value)
-            if len(found) >= max_numbers:
-                break
-    return found
+            break
+    else:
+        return None
+    start, end = match.span()
+    before = text[max(0, start - 8) : start].rstrip(" ({").removesuffix("\\left")
+    behind = text[end : end + 8].lstrip(" )}")
+    is_part = before.endswith(_OPERATORS) or behind.startswith(_OPERATORS)
+    return None if is_part else value

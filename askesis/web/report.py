@@ -196,9 +196,7 @@ def _stage_rows(data: ReportData) -> list[tuple[str, str, str, float]]:
     """(stage, time, share, fraction), the longest first."""
     whole = sum(data.run.seconds.values()) or 1.0
     rows = sorted(data.run.seconds.items(), key=lambda item: -item[1])
-    return [
-        (stage, figures.duration(s), figures.share(s / whole), s / whole) for stage, s in rows
-    ]
+    return [(stage, figures.duration(s), figures.share(s / whole), s / whole) for stage, s in rows]
 
 
 @lru_cache(maxsize=1)

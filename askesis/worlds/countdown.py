@@ -1,8 +1,8 @@
 """countdown-v1: reach a target from a few numbers with + - * /, using every number exactly once.
 
     prompt   "3 7 12 -> 33"
-    answer   "12*3=36,36-3=33"                 step by step, or
-             "(12-3)/3*7" / "12*3-3=33"        as one expression, or any mixture of the two
+    answer   "7*3=21,21+12=33"     step by step, or
+             "7*3+12"              as one expression ("7*3+12=33" too), or a mixture of the two
 
 **The rule.** An answer is a row of *pieces* separated by commas or line ends. The pool begins as
 the numbers of the prompt. A piece is `expression` or `expression=value`; every number in it must
@@ -164,11 +164,11 @@ class Countdown(Family):
         """Worked steps: the ones that made the task, or (for tasks that came from elsewhere)
         found by search; None where there is no solution.
 
-        plain      12*3=36,36-3=33
-        verify     12*3=36,36-3=33;#33=33 ok           (the result held against the target)
-        backtrack  3+3=6,12-6=6;#6 no;12*3=36,36-3=33  (a try that fails is seen and left)
-        sub_goal   #36-3=33;12*3=36,36-3=33            (the last step is named first)
-        filler     #......;12*3=36,36-3=33             (dots that mean nothing)
+        plain      7*3=21,21+12=33
+        verify     7*3=21,21+12=33;#33=33 ok             (the result held against the target)
+        backtrack  12-7=5,5*3=15;#15 no;7*3=21,21+12=33  (a try that fails is seen and left)
+        sub_goal   #21+12=33;7*3=21,21+12=33             (the last step is named first)
+        filler     #......;7*3=21,21+12=33               (dots that mean nothing)
 
         wrong: ends with a try whose steps are true but miss the target (and, with "verify",
         are waved through all the same).

@@ -42,6 +42,11 @@ POOL_SIZE = 1_000
 # Families whose construction loads data for 0.2 s and more, and whose items depend on the seed
 # at the time of asking only (checked against freshly made ones).
 _RESEEDED = frozenset({"arc_agi", "figlet_font", "group_anagrams"})
+# Families whose items depend on the order of Python's sets, so that a seed gives other items in
+# other processes (checked with three hash seeds): made in worker processes, whose hash seed is 0.
+ORDER_DEPENDENT = frozenset(
+    "isomorphic_strings knight_swap polynomial_multiplication ransom_note word_ladder".split()
+)
 # Where several items are one problem in other words or another order: what names the problem.
 _CANONICAL = {"countdown": ("numbers", "target"), "puzzle24": ("numbers",)}
 _CACHED_ITEMS = 4_096
@@ -57,6 +62,7 @@ class Gym(Family):
     truth = frozenset({"answer"})
     num_canonical = None
     max_answer_tokens = 512
+    hardness = None  # type: ignore[assignment]  # nothing that could be counted for all families
 
     def __init__(self, name: str, difficulty: float | None = None, partial: bool = False) -> None:
         version = _library_version()
@@ -132,23 +138,30 @@ class Gym(Family):
                 yield int(rng.integers(1 << 31))
 
     def _task(self, seed: int, notch: int | None) -> Task:
-        entry = item(self.name, notch, seed)
-        answer = entry["_reference"]
+        entry = self._problem(seed, notch)
+        answer = entry["reference"]
+        if answer is not None and self._refused(answer, answer):
+            answer = None  # right, but of a form that could not be told from an attack
         self.num_without_answer += answer is None
         task = self.task(
             str(entry["question"]),
             answer,
             difficulty=0.5 if notch is None else notch / 10,
-            data={"truth_item": [notch, seed], "canonical": self._canonical(entry)},
+            data={"truth_item": [notch, seed], "canonical": entry["canonical"]},
         )
         return replace(self.named(task), origin=f"generated:reasoning_gym.{self.name}")
 
-    def _canonical(self, entry: Any) -> str:
-        keys = _CANONICAL.get(self.name)
-        if keys is None:
-            return short_hash(even(str(entry["question"])))
-        values = [entry["metadata"][k] for k in keys]
-        return repr([sorted(v) if isinstance(v, list) else v for v in values])
+    def _problem(self, seed: int, notch: int | None) -> Any:
+        if self.name not in ORDER_DEPENDENT:
+            return problem(self.name, notch, seed)
+        job = Job(f"{__name__}:problem", (self.name, notch, seed))
+        outcome = shared_workers().run([job])[0]
+        if outcome.value is None:
+            raise WorldError(f"reasoning_gym:{self.name} failed to make an item ({outcome.why})")
+        return outcome.value
+
+    def _refused(self, reading: str, reference: str) -> str:
+        return gym_gate.refused(self.name, reading, max(2_000, 4 * len(reference)))
 
     def canonical(self, task: Task) -> str:
         """The question's text made even; for families that word one problem in several ways,
@@ -172,16 +185,18 @@ class Gym(Family):
             reference = task.answer or ""
             why, readings = "", []
             for reading in _readings(answer):
-                why = gym_gate.refused(self.name, reading, max(2_000, 4 * len(reference)))
+                why = self._refused(reading, reference)
                 if not why:
                     readings.append(reading)
             if not readings:
                 checked.append(Checked(0.0, why or "no answer in it"))
-            elif self.name in gym_gate.IN_WORKER:
-                jobs.append(Job(f"{__name__}:score", (self.name, notch, seed, readings)))
+                continue
+            call = (self.name, notch, seed, readings, short_hash(task.prompt))
+            if self.name in gym_gate.IN_WORKER | ORDER_DEPENDENT:
+                jobs.append(Job(f"{__name__}:score", call))
                 checked.append(None)
             else:
-                checked.append(self._checked(score(self.name, notch, seed, readings), readings))
+                checked.append(self._checked(score(*call), readings))
         outcomes = iter(zip(jobs, shared_workers().run(jobs), strict=True)) if jobs else iter(())
         for i, known in enumerate(checked):
             if known is None:
@@ -240,9 +255,36 @@ def item(name: str, notch: int | None, seed: int) -> Any:
     return entry
 
 
-def score(name: str, notch: int | None, seed: int, readings: Sequence[str]) -> float:
-    """The best the family's scorer gives any of the readings, in [0, 1]."""
+def problem(name: str, notch: int | None, seed: int) -> dict[str, Any]:
+    """What a task needs of an item, as plain values."""
     entry = item(name, notch, seed)
+    keys = _CANONICAL.get(name)
+    if keys is None:
+        canonical = short_hash(even(str(entry["question"])))
+    else:
+        values = [entry["metadata"][k] for k in keys]
+        canonical = repr([sorted(v) if isinstance(v, list) else v for v in values])
+    return {
+        "question": str(entry["question"]),
+        "reference": entry["_reference"],
+        "canonical": canonical,
+    }
+
+
+def score(
+    name: str, notch: int | None, seed: int, readings: Sequence[str], prompt_hash: str
+) -> float:
+    """The best the family's scorer gives any of the readings, in [0, 1].
+
+    Raises WorldError where the item made again is not the one that was asked (another version
+    of the library): scoring against another problem would be worse than none.
+    """
+    entry = item(name, notch, seed)
+    if short_hash(str(entry["question"])) != prompt_hash:
+        raise WorldError(
+            f"reasoning_gym:{name} no longer makes the item with seed {seed}",
+            hint="use the version of reasoning-gym that the task was made with",
+        )
     dataset = _dataset(name, notch, seed)
     best = 0.0
     for reading in readings:

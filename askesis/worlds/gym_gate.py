@@ -17,7 +17,7 @@ from typing import Any
 
 from askesis.text.limits import unreadable
 
-# Scorers that call eval() on the answer where it looks like a list.
+# Scorers that call eval() on the answer, hoping for a list.
 EVALUATE_LISTS = frozenset({"binary_matrix", "n_queens", "spiral_matrix", "string_insertion"})
 # Scorers that parse the answer with sympy: whole numbers and + - * / only, or functions too.
 SYMPY_ARITHMETIC = frozenset({"countdown", "puzzle24"})
@@ -26,14 +26,16 @@ SYMPY_FUNCTIONS = frozenset(
 )
 IN_WORKER = SYMPY_ARITHMETIC | SYMPY_FUNCTIONS
 
-_FUNCTIONS = frozenset({"sin", "cos", "tan", "exp", "log", "ln", "sqrt", "pi", "sinh", "cosh"})
+_FUNCTIONS = frozenset("sin cos tan asin acos atan sinh cosh exp log ln sqrt pi".split())
 _CALLS_EVALUATION = re.compile(r"\b(?:parse_expr|sympify|eval|exec)\([^)]*answer")
 _HUGE_EXPONENT = re.compile(r"[0-9.][eE][+-]?0*[0-9]{4}")
 _LONG_RUN = re.compile(r"[0-9]{400}")
 _LIST = re.compile(r"[A-Za-z0-9_\s,\[\]'\"-]*")
 _KEYWORD = re.compile(r"\b(?:for|if|in|is|or|and|not|lambda|yield|await|async)\b")
 _FORMULA = re.compile(r"[A-Za-z0-9\s+*/^().-]*")
-_POWER = re.compile(r"(?:\*\*|\^)\s*(?:[0-9]{1,3}|\(-?[0-9]{1,3}(?:/[0-9]{1,3})?\))(?![0-9.*^])")
+_POWER = re.compile(
+    r"(?:\*\*|\^)\s*(?:[0-9]{1,3}|\(-?[0-9]{1,3}(?:/[0-9]{1,3})?\))(?!\s*(?:[0-9.^]|\*\*))"
+)
 
 
 def refused(name: str, answer: str, max_chars: int) -> str:
@@ -92,8 +94,7 @@ _PARSES_ITSELF = frozenset({"propositional_logic"})
 
 
 def _refused_list(answer: str) -> str:
-    if "[" not in answer:
-        return "" if "(" not in answer and "{" not in answer else "not a list or plain text"
+    # no brackets to call with, no operators, no dots, no comprehension: names and literals only
     if not _LIST.fullmatch(answer) or _KEYWORD.search(answer):
         return "not a plain list"
     return ""

@@ -119,7 +119,8 @@ def test_a_recipe_lists_its_own_options(capsys):
     code, out, _ = run(capsys, "run", RECIPE, "--help")
     assert code == 0
     assert "Learn from one's own right answers." in out
-    assert "--rate" in out and "0.3" in out
+    assert "--rate" in out
+    assert "0.3" in out
     assert "--explore.num-attempts" in out
     _, changed, _ = run(capsys, "run", RECIPE, "--explore.num-attempts", "77", "--help")
     assert "77" in changed
@@ -127,10 +128,21 @@ def test_a_recipe_lists_its_own_options(capsys):
 
 def test_a_run_prints_a_line_a_round_and_what_to_type_next(capsys, tmp_path):
     code, out, err = run(
-        capsys, "run", RECIPE, "--tasks", "4", "--set", "rounds=2", "--seed", "5", "--out", tmp_path / "r"
+        capsys,
+        "run",
+        RECIPE,
+        "--tasks",
+        "4",
+        "--set",
+        "rounds=2",
+        "--seed",
+        "5",
+        "--out",
+        tmp_path / "r",
     )
     assert (code, err) == (0, "")
-    assert "round 1/2" in out and "round 2/2" in out
+    assert "round 1/2" in out
+    assert "round 2/2" in out
     assert "16 attempts" in out
     assert "\x1b" not in out
     assert f"askesis eval {tmp_path / 'r'}" in out
@@ -154,7 +166,9 @@ def test_show_tells_rounds_costs_and_what_next(capsys, finished):
     code, out, _ = run(capsys, "show", finished)
     assert code == 0
     assert "finished: the plan is done; 3 of 3 rounds" in out
-    assert "policy@3" in out and "attempts" in out and "askesis eval" in out
+    assert "policy@3" in out
+    assert "attempts" in out
+    assert "askesis eval" in out
     plain = json.loads(run(capsys, "show", finished, "--json")[1])
     assert len(plain["lines"]) == 3
     assert plain["costs"]["attempts"] == 96
@@ -180,11 +194,12 @@ def test_resuming_a_finished_run_says_how_to_go_on(capsys, letters_run):
 
 def test_a_fork_goes_on_from_its_round_and_may_differ(capsys, letters_run, tmp_path):
     code, out, _ = run(
-        capsys, "fork", letters_run, "--at", "2", "--set", "explore.num-attempts=2", "--rounds", "4",
-        "--out", tmp_path / "f",
+        capsys, "fork", letters_run, "--at", "2", "--set", "explore.num-attempts=2",
+        "--rounds", "4", "--out", tmp_path / "f",
     )  # fmt: skip
     assert code == 0
-    assert "(4 -> 2)" in out and "(3 -> 4)" in out
+    assert "(4 -> 2)" in out
+    assert "(3 -> 4)" in out
     counts = json.loads(
         run(
             capsys, "query", tmp_path / "f", "--json",
@@ -195,7 +210,8 @@ def test_a_fork_goes_on_from_its_round_and_may_differ(capsys, letters_run, tmp_p
 
 
 def test_a_finished_run_goes_on_in_a_fork_with_more_rounds(capsys, letters_run, tmp_path):
-    code, _, _ = run(capsys, "fork", letters_run, "--at", "3", "--rounds", "5", "--out", tmp_path / "f")
+    forked = ("--at", "3", "--rounds", "5", "--out", tmp_path / "f")
+    code, _, _ = run(capsys, "fork", letters_run, *forked)
     assert code == 0
     whole = tmp_path / "whole"
     assert run(capsys, "run", RECIPE, "--rounds", "5", "--out", whole)[0] == 0
@@ -210,7 +226,8 @@ def test_eval_gives_intervals_and_counts_the_looks(capsys, letters_run):
     code, out, _ = run(capsys, *words)
     assert code == 0
     assert "20 claim tasks of letters-v1" in out
-    assert "policy@0" in out and "policy@3" in out
+    assert "policy@0" in out
+    assert "policy@3" in out
     assert "looked at 2 times" in out
     plain = json.loads(run(capsys, *words, "--snapshot", "policy@1", "--json")[1])
     assert [s["snapshot"] for s in plain["scores"]] == ["policy@1"]
@@ -221,8 +238,10 @@ def test_try_answers_typed_prompts_side_by_side(capsys, letters_run, monkeypatch
     monkeypatch.setattr("sys.stdin", io.StringIO("abcd\n\nabca\n"))
     code, out, _ = run(capsys, "try", letters_run)
     assert code == 0
-    assert "> abcd" in out and "> abca" in out
-    assert "policy@0 (before)" in out and "policy@3 (after)" in out
+    assert "> abcd" in out
+    assert "> abca" in out
+    assert "policy@0 (before)" in out
+    assert "policy@3 (after)" in out
 
 
 def test_try_on_tasks_of_the_world_knows_what_is_right(capsys, letters_run):
@@ -235,7 +254,8 @@ def test_try_on_tasks_of_the_world_knows_what_is_right(capsys, letters_run):
 def test_gc_says_what_would_go_and_then_does_it(capsys, letters_run):
     code, out, _ = run(capsys, "gc", letters_run, "--dry-run")
     assert code == 0
-    assert "snapshots/policy@1" in out and "would go" in out
+    assert "snapshots/policy@1" in out
+    assert "would go" in out
     assert (letters_run / "snapshots" / "policy@1").exists()
     assert run(capsys, "gc", letters_run)[0] == 0
     assert not (letters_run / "snapshots" / "policy@1").exists()

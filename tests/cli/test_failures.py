@@ -64,7 +64,9 @@ def test_a_failure_inside_a_part_names_stage_part_and_round(capsys, monkeypatch)
 def test_a_full_disk_is_one_line(capsys):
     assert guarded(failing(OSError(errno.ENOSPC, "No space left on device"))) == 2
     err = capsys.readouterr().err
-    assert "the disk is full" in err and "askesis resume" in err and err.count("\n") == 1
+    assert "the disk is full" in err
+    assert "askesis resume" in err
+    assert err.count("\n") == 1
 
 
 def test_a_full_disk_during_a_run_loses_nothing(capsys, tmp_path, monkeypatch):
@@ -83,7 +85,9 @@ def test_a_full_disk_during_a_run_loses_nothing(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(files, "on_point", full)
     assert main(["run", RECIPE, "--out", str(path), "--segment-s", "0"]) == 2
     err = capsys.readouterr().err
-    assert "the disk is full" in err and f"askesis resume {path}" in err and err.count("\n") == 1
+    assert "the disk is full" in err
+    assert f"askesis resume {path}" in err
+    assert err.count("\n") == 1
     monkeypatch.setattr(files, "on_point", None)
     assert main(["resume", str(path)]) == 0
     assert main(["run", RECIPE, "--out", str(tmp_path / "whole")]) == 0
@@ -92,7 +96,7 @@ def test_a_full_disk_during_a_run_loses_nothing(capsys, tmp_path, monkeypatch):
         assert resumed.verify() == []
 
 
-def test_an_interrupt_in_a_stage_says_how_to_go_on_and_the_run_continues(capsys, tmp_path, monkeypatch):
+def test_an_interrupt_in_a_stage_says_how_to_go_on(capsys, tmp_path, monkeypatch):
     from askesis.judge.verifier import Verifier
     from askesis.store.run_store import RunStore
 
@@ -110,7 +114,8 @@ def test_an_interrupt_in_a_stage_says_how_to_go_on_and_the_run_continues(capsys,
     monkeypatch.setattr(Verifier, "judge", interrupted)
     assert main(["run", RECIPE, "--out", str(path), "--segment-s", "0"]) == 130
     err = capsys.readouterr().err
-    assert f"Go on with: askesis resume {path}" in err and err.count("\n") == 1
+    assert f"Go on with: askesis resume {path}" in err
+    assert err.count("\n") == 1
     assert main(["show", str(path)]) == 0
     assert "interrupted" in capsys.readouterr().out
     monkeypatch.setattr(Verifier, "judge", judge)
@@ -126,7 +131,8 @@ def test_ctrl_c_ends_the_command_with_130(tmp_path):
     words = ["run", RECIPE, "--out", str(path), "--segment-s", "0", "--rounds", "100000"]
     process = subprocess.Popen(
         [sys.executable, "-m", "askesis.cli.main", *words],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": "."},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": "."},
     )  # fmt: skip
     try:
         waited = time.monotonic() + 60

@@ -35,7 +35,10 @@ def test_set_without_a_value_says_what_it_takes():
         split(["star", "--set", "rounds"])
 
 
-@given(st.lists(st.sampled_from(["--a", "--b=1", "c", "--set", "x=1", "--", "-o", "--dry-run", ""])))
+WORDS = ("--a", "--b=1", "c", "--set", "x=1", "--", "-o", "--dry-run", "")
+
+
+@given(st.lists(st.sampled_from(WORDS)))
 @settings(max_examples=50, deadline=None)
 def test_no_line_of_words_breaks_the_reader(words):
     try:

@@ -146,8 +146,4 @@ def attempt(task: Task, text: str, index: int = 0, **options: Any) -> Attempt:
 
 
 def view(groups: list[Group], verdicts: list[Any] = (), index: int = 0, **rest: Any) -> RoundView:
-    return RoundView(
-        index, "main", groups={"explore": groups}, verdicts=Verdicts(verdicts), **rest
-    )
-
-
+    return RoundView(index, "main", groups={"explore": groups}, verdicts=Verdicts(verdicts), **rest)

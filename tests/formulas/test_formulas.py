@@ -183,9 +183,7 @@ def test_the_detectable_difference_is_found_as_often_as_promised():
     rng = np.random.default_rng(2)
     n, sd = 128, 0.3
     drop = detectable_difference(sd / n**0.5)
-    found = [
-        paired_difference(np.zeros(n), rng.normal(-drop, sd, n)).high < 0 for _ in range(1000)
-    ]
+    found = [paired_difference(np.zeros(n), rng.normal(-drop, sd, n)).high < 0 for _ in range(1000)]
     assert 0.76 < np.mean(found) < 0.84
 
 

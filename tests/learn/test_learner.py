@@ -182,7 +182,7 @@ def test_a_frozen_model_cannot_learn():
     ids=str,
 )  # fmt: skip
 def test_values_out_of_range_are_refused_in_one_line(wrong):
-    with pytest.raises(ConfigError, match="Learn|schedule") as refused:
+    with pytest.raises(ConfigError, match=r"Learn|schedule") as refused:
         Learn(**wrong)
     assert "\n" not in str(refused.value)
     with pytest.raises(ConfigError, match="token or sequence"):

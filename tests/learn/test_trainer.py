@@ -49,6 +49,29 @@ def test_one_two_or_four_uneven_pieces_give_the_same_gradient(dtype, tolerance, 
         assert (part - whole).norm() <= tolerance * whole.norm(), pieces
 
 
+def test_several_threads_give_the_same_bits_as_one():
+    made = samples(40, seed=5)
+    found = []
+    for num_workers in (1, 2, 3):
+        model = Net()
+        report = trainer(model, pieces=60, num_workers=num_workers).gradient(made)
+        found.append((gradients(model), report))
+        assert model.num_batches > 4
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][0], found[2][0])
+    assert found[0][1] == found[1][1] == found[2][1]
+    assert torch.get_num_threads() == 1
+
+
+def test_an_error_in_a_thread_reaches_the_caller():
+    class Broken(Net):
+        def outputs(self, batch, uses):
+            raise RuntimeError("no forward")
+
+    with pytest.raises(RuntimeError, match="no forward"):
+        trainer(Broken(), pieces=60, num_workers=2).gradient(samples(40))
+
+
 @pytest.mark.parametrize("mean", MEANS)
 def test_the_gradient_equals_finite_differences(mean):
     model, made = Net(torch.float64), samples(5)
@@ -160,7 +183,9 @@ def test_retainers_add_a_loss_edit_the_step_and_hear_its_end():
     model, made = Net(torch.float64), samples(6)
     plain = trainer(model)
     plain.gradient(made)
-    wanted = gradients(model) + torch.cat([p.detach().reshape(-1) for p in model.module.parameters()])
+    wanted = gradients(model) + torch.cat(
+        [p.detach().reshape(-1) for p in model.module.parameters()]
+    )
     model = Net(torch.float64)
     hooks = Hooks([])
     bias = model.module.outer.bias.detach().clone()
@@ -190,7 +215,9 @@ def test_samples_that_do_not_fit_are_refused_by_name():
 
 
 def test_samples_longer_than_the_context_are_left_out():
-    long = Sample("policy", (Sequence(np.zeros(65, np.int32), {"weight": np.ones(65, np.float32)}),))
+    long = Sample(
+        "policy", (Sequence(np.zeros(65, np.int32), {"weight": np.ones(65, np.float32)}),)
+    )
     empty = Sample("policy", ())
     made = samples(2)
     assert fitting(Net(), [long, *made, empty]) == made

@@ -108,9 +108,7 @@ def round_of(*outcomes: str, judge: str = "verifier:sums-v1"):
         made = [attempt(task, f"{n}" * (i + 1), i) for i in range(len(pattern))]
         groups.append(Group(task.id, tuple(made)))
         known = {"1": 1.0, "0": 0.0, "?": None}
-        verdicts += [
-            verdict(a, known[c], judge) for a, c in zip(made, pattern, strict=True)
-        ]
+        verdicts += [verdict(a, known[c], judge) for a, c in zip(made, pattern, strict=True)]
     return view(groups, verdicts)
 
 
@@ -122,7 +120,9 @@ def test_groups_tell_how_many_of_them_teach_anything():
     assert found["groups_all_right"] == found["groups_all_wrong"] == 0.25
     assert found["train_unknown_fraction"] == pytest.approx(1 / 9)
     assert found["train_distinct_correct"] == 1.0
-    assert found["train_tokens_per_attempt"] == pytest.approx((2 + 3 + 2 + 3 + 2 + 3 + 2 + 3 + 4) / 9)
+    assert found["train_tokens_per_attempt"] == pytest.approx(
+        (2 + 3 + 2 + 3 + 2 + 3 + 2 + 3 + 4) / 9
+    )
 
 
 def test_hinted_attempts_are_counted_apart():

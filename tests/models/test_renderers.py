@@ -129,9 +129,7 @@ QWEN_LIKE = (
 
 def other_tokenizer(template: str | None) -> PreTrainedTokenizerFast:
     tokenizer = byte_tokenizer(512)
-    tokenizer.add_special_tokens(
-        {"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]}
-    )
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
     tokenizer.chat_template = template
     return tokenizer
 

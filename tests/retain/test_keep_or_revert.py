@@ -46,7 +46,9 @@ class Here:
         part.on_phase_start(self.context(0))
 
     def context(self, round: int) -> Any:
-        return self.host.context("retain", round, slot="retain.keep_or_revert", purpose=Purpose.PROBE)
+        return self.host.context(
+            "retain", round, slot="retain.keep_or_revert", purpose=Purpose.PROBE
+        )
 
     def learn(self, skill: float, round: int) -> dict[str, float]:
         self.model.load({"logits": knowing(skill)})

@@ -83,7 +83,7 @@ def test_packing_gives_back_every_kind_of_sample_bit_for_bit():
         Sample("m", (row(3, "weight"),), sources=("a",)),
         Sample("m", (row(4, "weight"), row(2, "weight", "reference")), {"margin": 0.1}, ("b", "c")),
         Sample("m", (row(5, "weight"),)),
-        Sample("m", (), {"label": 1.0}, ("d",), {"action": np.arange(3), "seen": rng.random((3, 2))}),
+        Sample("m", (), {"label": 1.0}, (), {"action": np.arange(3), "seen": rng.random((3, 2))}),
         Sample("m", (row(1, "weight"), row(2, "weight"), row(0, "weight")), sources=("e",)),
         Sample("m", (), {"label": 2.0}, (), {"action": np.arange(5), "seen": rng.random((5, 2))}),
     ]  # fmt: skip

@@ -163,7 +163,7 @@ def test_demonstrations_are_learnt_although_nobody_sampled_them():
 def turn(context, tokens, role="policy", origin=None) -> Turn:
     return Turn(
         role, context=np.array(context, np.int32), tokens=np.array(tokens, np.int32),
-        origin=None if origin is None else np.array(origin, np.int8),
+        origin=None if origin is None else np.array(origin, np.uint8),
     )  # fmt: skip
 
 
