@@ -19,6 +19,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Protocol
 
 from askesis.context import Context, Host, RoundView, Verdicts
@@ -121,8 +122,10 @@ class Round:
         ctx = self._context("explore", part, inputs, Purpose.TRAIN)
         groups: list[Group] = []
         with self._stage(ctx, len(starts)) as out:
+            seen: dict[str, int] = {}
             wave: Sequence[Start] = starts
             while wave:
+                wave = [_copy(start, seen) for start in wave]
                 outcomes = ctx.run([_call(part.explore, ctx, start) for start in wave])
                 self._all_failed(ctx, [o.error for o in outcomes], [s.task.id for s in wave])
                 for start, outcome in zip(wave, outcomes, strict=True):
@@ -299,6 +302,12 @@ class Round:
 
 def _call(method: Callable[..., Any], ctx: Context, item: Any) -> Callable[[], Any]:
     return lambda: method(ctx, item)
+
+
+def _copy(start: Start, seen: dict[str, int]) -> Start:
+    """The start itself, or its next copy where the round has an equal one already."""
+    n = seen[start.key] = seen.get(start.key, -1) + 1
+    return replace(start, copy=n) if n else start
 
 
 def _unknown(slot: str, attempt: Attempt, why: str) -> Verdict:

@@ -176,7 +176,8 @@ class Start:
     what kind of start it is ("", "hint", "from_wrong", "from_right", a skill). `privileged` is
     text the speaker may read but that does not belong to the task (a hint, an answer, a
     document): it is recorded, refused when measuring, and stripped from samples unless the
-    recipe says otherwise.
+    recipe says otherwise. `copy` tells apart equal starts of one round, so that a task drawn
+    twice is attempted twice with different noise; the loop counts it.
     """
 
     task: Task
@@ -184,11 +185,13 @@ class Start:
     state: Any = None
     tag: str = ""
     privileged: str | None = None
+    copy: int = 0
 
     @property
     def key(self) -> str:
         """A name for this start within a round."""
-        return f"{self.task.id}/{self.tag}" if self.tag else self.task.id
+        name = f"{self.task.id}/{self.tag}" if self.tag else self.task.id
+        return f"{name}~{self.copy}" if self.copy else name
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ def demo(
     import time
 
     from askesis.cli.display import open_display
-    from askesis.cli.running import DIRECTORY, counting, free_name, quiet_libraries, stoppable
+    from askesis.cli.looking import counting
+    from askesis.cli.running import DIRECTORY, free_name, quiet_libraries, stoppable
     from askesis.cli.show import difference_lines, evaluation_table, evaluation_title, show_rounds
     from askesis.lab.demo import RECIPE, WORLD, demonstrate
     from askesis.lab.evaluate import shown_k
@@ -30,14 +31,13 @@ def demo(
     out.print(
         f"A model of about a million parameters improves itself on {WORLD} with {RECIPE}: it "
         "tries,\na verifier looks, it learns from what was right, and tries again.",
-        markup=False,
     )
     display = open_display(out, f"askesis demo, {path}", plain)
     with stoppable(path), counting(out) as on_progress:
         try:
             found = demonstrate(
                 path, seed=seed, seconds=seconds, watchers=[display], on_progress=on_progress,
-                say=lambda message: out.print(message, markup=False, soft_wrap=True),
+                say=lambda message: out.print(message, soft_wrap=True),
             )  # fmt: skip
         finally:
             getattr(display, "stop", lambda: None)()
@@ -45,17 +45,17 @@ def demo(
     out.print()
     show_rounds(out, overview(path).lines, 16)
     out.print()
-    out.print(evaluation_title(found.evaluation), markup=False, soft_wrap=True)
+    out.print(evaluation_title(found.evaluation), soft_wrap=True)
     out.print(evaluation_table(found.evaluation, ks))
     for line in difference_lines(found.evaluation, ks):
-        out.print(line, markup=False, soft_wrap=True)
-    out.print(control_line(found.control), markup=False, soft_wrap=True)
+        out.print(line, soft_wrap=True)
+    out.print(control_line(found.control), soft_wrap=True)
     page = write_report(path)
     out.print()
-    out.print(f"checkpoint   {found.checkpoint}", markup=False, soft_wrap=True)
-    out.print(f"page         {page}", markup=False, soft_wrap=True)
-    out.print(f"talk to it   askesis try {path} --task", markup=False, soft_wrap=True)
-    out.print(f"done in {duration(time.monotonic() - began)}", markup=False)
+    out.print(f"checkpoint   {found.checkpoint}", soft_wrap=True)
+    out.print(f"page         {page}", soft_wrap=True)
+    out.print(f"talk to it   askesis try {path} --task", soft_wrap=True)
+    out.print(f"done in {duration(time.monotonic() - began)}")
 
 
 def control_line(control: dict[str, Any] | None) -> str:

@@ -5,9 +5,9 @@ Nothing heavy is imported before a command needs it, so `askesis recipes` answer
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from askesis.cli import failures, options
+from askesis.cli.listing import list_rows, print_json
 from askesis.errors import AskesisError, ConfigError, nearest
 
 app = typer.Typer(
@@ -41,11 +42,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
 
 
 def console() -> Console:
-    """The terminal as it is now (tests and pipes replace stdout)."""
-    made = Console(soft_wrap=False, highlight=False)
-    if not made.is_terminal:
-        made = Console(width=160, highlight=False)
-    return made
+    """The terminal as it is now (tests and pipes replace stdout). Text is never read as markup."""
+    plain: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False}
+    made = Console(**plain)
+    return made if made.is_terminal else Console(width=160, **plain)
 
 
 # ---------------------------------------------------------------- running
@@ -107,7 +107,7 @@ def fork(
     if "help" in own or len(alone) != 1 or "at" not in own:
         text = "askesis fork RUN --at ROUND [--set PATH=VALUE]... [--out DIR] [--no-run]"
         if "help" in own:
-            console().print(f"{text}\n\n{fork.__doc__}", markup=False)
+            console().print(f"{text}\n\n{fork.__doc__}")
             return
         raise ConfigError("fork needs a run and a round", expected=text)
     running.fork(
@@ -145,7 +145,7 @@ def show(
 
     found = overview(path)
     if as_json:
-        print_json(running_plain(found))
+        print_json(asdict(found))
         return
     from askesis.cli.show import show_run
 
@@ -160,7 +160,7 @@ def report(
     """One self-contained HTML page: what it did, how it learnt, what the model said."""
     from askesis.web.report import write_report
 
-    console().print(f"the page is at {write_report(path, to)}", markup=False, soft_wrap=True)
+    console().print(f"the page is at {write_report(path, to)}", soft_wrap=True)
 
 
 @app.command()
@@ -207,9 +207,9 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """What kept snapshots can do on tasks the run never saw; every look is noted."""
-    from askesis.cli import running
+    from askesis.cli import looking
 
-    running.evaluate(
+    looking.evaluate(
         console(), path, world=world, role=role, snapshots=snapshot or ["first", "last"],
         num=num, attempts=attempts, temperature=temperature, engine=engine, as_json=as_json,
     )  # fmt: skip
@@ -226,9 +226,9 @@ def try_out(
     seed: Annotated[int, typer.Option(help="other tasks and noise")] = 0,
 ) -> None:
     """Talk to it: the same prompt before and after, side by side."""
-    from askesis.cli import running
+    from askesis.cli import looking
 
-    running.try_out(
+    looking.try_out(
         console(), path, task=task, num=num, before=before, after=after,
         temperature=temperature, seed=seed,
     )  # fmt: skip
@@ -245,16 +245,14 @@ def export(
 
     made = export_run(path, to, snapshot=snapshot)
     out = console()
-    out.print(f"checkpoint of {made.snapshot}: {made.model}", markup=False, soft_wrap=True)
+    out.print(f"checkpoint of {made.snapshot}: {made.model}", soft_wrap=True)
     out.print(
         f"data: {made.data} ({made.num_samples:,} samples learnt from, "
-        f"{made.num_attempts:,} attempts)", markup=False, soft_wrap=True,
+        f"{made.num_attempts:,} attempts)", soft_wrap=True,
     )  # fmt: skip
     if (made.model / "config.json").exists():
-        out.print(
-            f'AutoModelForCausalLM.from_pretrained("{made.model}")', markup=False, soft_wrap=True
-        )
-    out.print(f'datasets.load_dataset("{made.data}", "samples")', markup=False, soft_wrap=True)
+        out.print(f'AutoModelForCausalLM.from_pretrained("{made.model}")', soft_wrap=True)
+    out.print(f'datasets.load_dataset("{made.data}", "samples")', soft_wrap=True)
 
 
 @app.command()
@@ -272,7 +270,7 @@ def gc(
 
     gone, freed = tidy(path, keep or (), training_states=training_states, dry=dry_run)
     for name in gone:
-        console().print(f"  {name}", markup=False)
+        console().print(f"  {name}")
     verb = "would go" if dry_run else "are gone"
     console().print(f"{len(gone)} directories {verb}, {size(freed)}")
 
@@ -285,7 +283,7 @@ def recipes(as_json: AsJson = False) -> None:
     """The published methods there are."""
     from askesis.registry import RECIPES
 
-    list_rows(RECIPES, "recipe", as_json)
+    list_rows(console(), RECIPES, "recipe", as_json)
 
 
 @app.command()
@@ -293,7 +291,7 @@ def worlds(as_json: AsJson = False) -> None:
     """The families of problems there are."""
     from askesis.worlds.table import WORLDS
 
-    list_rows(WORLDS, "world", as_json)
+    list_rows(console(), WORLDS, "world", as_json)
 
 
 @app.command()
@@ -301,7 +299,7 @@ def parts(as_json: AsJson = False) -> None:
     """The parts that recipes are made of."""
     from askesis.registry import PARTS
 
-    list_rows(PARTS, "part", as_json)
+    list_rows(console(), PARTS, "part", as_json)
 
 
 @check_app.command("worlds")
@@ -332,49 +330,6 @@ def doctor(as_json: AsJson = False) -> None:
             made.add_row({"ok": "ok", "note": "note", "bad": "BAD"}[f.verdict], f.what, f.found)
         console().print(made)
     raise typer.Exit(1 if any(f.verdict == "bad" for f in found) else 0)
-
-
-def list_rows(rows: Any, kind: str, as_json: bool) -> None:
-    """A table of the registry, with what entry points of other packages add."""
-    from importlib.metadata import entry_points
-
-    others = {e.name: e.value for e in entry_points(group=f"askesis.{kind}s")}
-    if as_json:
-        plain = {name: row.plain() for name, row in rows.items()}
-        print_json(plain | {name: {"target": target} for name, target in others.items()})
-        return
-    from askesis.cli.show import table
-
-    made = table(kind, "what it is for", "truth", "needs")
-    for name, row in rows.items():
-        made.add_row(name, row.purpose, row.truth, ", ".join(row.needs))
-    for name, target in others.items():
-        made.add_row(name, f"from {target}", "", "")
-    console().print(made)
-
-
-def running_plain(found: Any) -> dict[str, Any]:
-    """An overview as plain values."""
-    from dataclasses import asdict
-
-    return asdict(found)
-
-
-def print_json(value: Any) -> None:
-    """Valid JSON: what it has no word for (NaN, infinities) becomes null."""
-    print(json.dumps(_jsonable(value), indent=1, default=str))
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(k): _jsonable(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_jsonable(v) for v in value]
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return None
-    if isinstance(value, bytes):
-        return value.hex()
-    return value
 
 
 @app.callback(invoke_without_command=True)

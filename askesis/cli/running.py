@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
 from askesis.cli.failures import Interrupted
 from askesis.cli.options import Option, defaults, directory_name
@@ -31,7 +29,6 @@ def help_without_recipe(out: Console, asked: bool) -> int:
         "[--plain] [--segment-s S] [--any.dotted-path VALUE]... [--set path=value]...\n\n"
         f"Recipes: {names}, or my_file.py:my_recipe\n"
         "askesis run RECIPE --help lists a recipe's own options with their defaults.",
-        markup=False,
         soft_wrap=True,
     )
     return 0 if asked else 2
@@ -46,10 +43,10 @@ def show_options(out: Console, recipe: str, given: Sequence[Option]) -> None:
     function = look_up("recipe", recipe)
     plan = plan_for(recipe, given)
     doc = (getattr(function, "__doc__", "") or "").strip()
-    out.print(f"askesis run {recipe} [--option value]...\n\n{doc}\n", markup=False)
+    out.print(f"askesis run {recipe} [--option value]...\n\n{doc}\n")
     made = table("option", "default")
     for path, value in defaults(plan, function):
-        made.add_row(f"--{path}", escape(value))
+        made.add_row(f"--{path}", value)
     out.print(made)
     out.print("\n--out DIR, --dry-run, --plain, --segment-s S: where, what it costs, how it shows,")
     out.print("and after how many seconds the next round is made durable.")
@@ -70,7 +67,7 @@ def dry_run(out: Console, recipe: str, given: Sequence[Option]) -> None:
         made.add_row(*row)
     out.print(made)
     for line in found.notes:
-        out.print(line, markup=False, soft_wrap=True)
+        out.print(line, soft_wrap=True)
 
 
 # ---------------------------------------------------------------- running
@@ -129,13 +126,13 @@ def fork(
 
     target = Path(to) if to else free_name(path.with_name(f"{path.name}-at{at}"))
     changed = fork_run(path, at, target, changes)
-    out.print(f"{target} begins with rounds 1 to {at} of {path}", markup=False, soft_wrap=True)
+    out.print(f"{target} begins with rounds 1 to {at} of {path}", soft_wrap=True)
     for line in changed:
-        out.print(f"  {line}", markup=False, soft_wrap=True)
+        out.print(f"  {line}", soft_wrap=True)
     if go_on:
         resume(out, target, plain)
     else:
-        out.print(f"askesis resume {target} runs it", markup=False, soft_wrap=True)
+        out.print(f"askesis resume {target} runs it", soft_wrap=True)
 
 
 def see_through(
@@ -156,7 +153,7 @@ def see_through(
                 total = made.position.total
                 out.print(
                     f"{path} is already at its end ({ended}); to go on: askesis fork {path} "
-                    f"--at {total} --set rounds={2 * total}", markup=False, soft_wrap=True,
+                    f"--at {total} --set rounds={2 * total}", soft_wrap=True,
                 )  # fmt: skip
                 return str(ended)
             reason = made.improve()
@@ -193,11 +190,11 @@ def last_words(out: Console, path: Path, reason: str) -> None:
     from askesis.lab.overview import overview
 
     found = overview(path)
-    out.print(f"{reason}: {path}", markup=False, soft_wrap=True)
+    out.print(f"{reason}: {path}", soft_wrap=True)
     if found.lines:
         show_rounds(out, found.lines, 12)
     for step in found.next_steps[:3]:
-        out.print(f"  {step}", markup=False, soft_wrap=True)
+        out.print(f"  {step}", soft_wrap=True)
 
 
 def refuse_used(path: Path) -> None:
@@ -232,146 +229,4 @@ def _is_run(path: Path) -> None:
 
 
 def _sayer(out: Console) -> Callable[[str], None]:
-    return lambda message: out.print(message, markup=False, soft_wrap=True)
-
-
-# ---------------------------------------------------------------- after a run
-
-
-def evaluate(
-    out: Console,
-    path: Path,
-    *,
-    world: str,
-    role: str,
-    snapshots: list[str],
-    num: int,
-    attempts: int,
-    temperature: float,
-    engine: str,
-    as_json: bool,
-) -> None:
-    """Score snapshots and print them with intervals."""
-    from askesis.lab.evaluate import evaluate as score
-    from askesis.lab.evaluate import shown_k
-
-    quiet_libraries()
-    with counting(out, quiet=as_json) as on_progress:
-        found = score(
-            path, snapshots=snapshots, world=world, role=role, num_tasks=num,
-            num_attempts=attempts, temperature=temperature, engine=engine, on_progress=on_progress,
-        )  # fmt: skip
-    ks = shown_k(attempts)
-    if as_json:
-        from askesis.cli.main import print_json
-
-        differences = {
-            f"pass@{k}": {
-                "value": found.difference(k).value,
-                "low": found.difference(k).low,
-                "high": found.difference(k).high,
-                "verdict": found.verdict(k),
-            }
-            for k in ks
-            if len(found.scores) > 1
-        }
-        plain = [{"snapshot": s.snapshot, "world": s.world, "role": s.role, **s.plain()}
-                 for s in found.scores]  # fmt: skip
-        print_json({"scores": plain, "difference": differences})
-        return
-    from askesis.cli.show import difference_lines, evaluation_table, evaluation_title
-    from askesis.lab.overview import overview
-
-    out.print(evaluation_title(found), markup=False, soft_wrap=True)
-    out.print(evaluation_table(found, ks))
-    for line in difference_lines(found, ks):
-        out.print(line, markup=False, soft_wrap=True)
-    looks = len([x for x in overview(path).looks if x["role"] == role])
-    out.print(f"{role} tasks of this run have been looked at {looks} times", markup=False)
-
-
-@contextmanager
-def counting(out: Console, quiet: bool = False) -> Iterator[Any]:
-    """A progress bar over (what, done, all) reports; nothing where nobody would see it."""
-    if quiet or not out.is_terminal:
-        yield None
-        return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    bar = Progress(*columns, console=out, transient=True)  # started late: a panel may come first
-    known: dict[str, Any] = {}
-
-    def on_progress(what: str, done: int, all_: int) -> None:
-        bar.start()
-        if what not in known:
-            known[what] = bar.add_task(what, total=all_)
-        bar.update(known[what], completed=done)
-
-    try:
-        yield on_progress
-    finally:
-        bar.stop()
-
-
-def try_out(
-    out: Console,
-    path: Path,
-    *,
-    task: bool,
-    num: int,
-    before: str,
-    after: str,
-    temperature: float,
-    seed: int,
-) -> None:
-    """The same prompts to two snapshots, side by side."""
-    from askesis.cli.show import visible
-    from askesis.lab.try_out import Pair
-
-    quiet_libraries()
-    with Pair(path, before, after, temperature=temperature, seed=seed) as pair:
-        if task:
-            for given, left, right in pair.on_tasks(num):
-                print_pair(out, pair.names, visible(given.prompt), left, right)
-            return
-        if sys.stdin.isatty():
-            out.print(
-                f"{pair.names[0]} against {pair.names[1]}. Prompts look like this: "
-                f"{visible(pair.example())}\nType one, or nothing to end.",
-                markup=False, soft_wrap=True,
-            )  # fmt: skip
-        while True:
-            try:
-                prompt = input("> " if sys.stdin.isatty() else "")
-            except EOFError:
-                break
-            if not prompt.strip():
-                if sys.stdin.isatty():
-                    break
-                continue
-            print_pair(out, pair.names, visible(prompt), *pair.on_prompt(prompt))
-
-
-def print_pair(out: Console, names: Sequence[str], prompt: str, left: Any, right: Any) -> None:
-    """One prompt and two answers."""
-    from rich.table import Table
-    from rich.text import Text
-
-    out.print(Text(f"> {prompt}", style="bold"))
-    made = Table(show_lines=False, expand=False)
-    for name, answer in zip(names, (left, right), strict=True):
-        made.add_column(f"{name}  {answer.mark}", overflow="fold", ratio=1)
-    made.add_row(Text(left.shown), Text(right.shown))
-    out.print(made)
+    return lambda message: out.print(message, soft_wrap=True)

@@ -58,6 +58,9 @@ def show_run(console: Console, o: Any, num_lines: int = 40) -> None:
     if o.lines:
         console.print()
         show_rounds(console, o.lines, num_lines)
+    if o.lines:
+        console.print()
+        console.print(metrics_table(o.lines))
     console.print()
     console.print(costs_table(o))
     for stage, message, times in o.failures:
@@ -119,6 +122,24 @@ def rounds_table(lines: Sequence[Any], num_lines: int = 40, without: Sequence[st
             row.append("" if value is None else as_kind(value, kind))
         row.append(" ".join(line.snapshots) + ("" if line.durable else " (provisional)"))
         made.add_row(*row)
+    return made
+
+
+def metrics_table(lines: Sequence[Any]) -> Table:
+    """Every metric with its first and last value; an interval stands beside the last."""
+    first: dict[str, float] = {}
+    last: dict[str, float] = {}
+    for line in lines:
+        first = {**line.metrics, **first}
+        last |= line.metrics
+    made = table("metric", "first", "last", "", right=["first", "last"])
+    for key, value in last.items():
+        whole, _, end = key.rpartition("/")
+        if end in ("low", "high") and whole in last:
+            continue
+        low, high = last.get(f"{key}/low"), last.get(f"{key}/high")
+        span = "" if low is None or high is None else f"({number(low)} - {number(high)})"
+        made.add_row(key, number(first[key]), number(value), span)
     return made
 
 

@@ -20,7 +20,7 @@ from askesis.engines.rows import GOES_ON, Rows
 from askesis.engines.sampler import Sampler
 from askesis.requests import Said, SayTokens
 
-READ_TOKENS = 8192  # padded tokens of prompts read in one pass
+READ_TOKENS = 2048  # padded tokens of prompts read in one pass: more would leave the cache
 
 
 class ContinuousBatch:

@@ -193,7 +193,9 @@ def measure(plan: Plan, world: Any) -> Speeds:
     first = next(iter(plan.phases[0].parts.values()), None)
     explore = plan.phases[0].parts.get("explore", first)
     temperature = _number(explore, "temperature", 1.0)
-    answerer = Answerer(model, allowance=allowance)
+    roles = [r for r in plan.roles.values() if r.model == name]
+    engine = roles[0].engine if roles else "auto"
+    answerer = Answerer(model, engine=engine, allowance=allowance)
     try:
         tokens, attempts, seconds = _sample(answerer, tasks, temperature, allowance)
     finally:

@@ -20,7 +20,7 @@ from askesis.errors import ConfigError, WorldError
 from askesis.formulas.intervals import Estimate, clustered_mean, paired_difference
 from askesis.formulas.pass_at_k import pass_at_k
 from askesis.lab.snapshots import open_snapshot, resolve, speaking_model
-from askesis.lab.speech import Answerer
+from askesis.lab.speech import Answerer, close_world
 from askesis.plan import Plan
 from askesis.records import Task, TaskRole
 from askesis.requests import Sampling
@@ -132,6 +132,7 @@ def evaluate(
     if num_tasks < 1 or num_attempts < 1:
         raise ConfigError("evaluation needs at least one task and one attempt")
     store = RunStore.open(path)
+    opened: Any = None
     try:
         plan: Plan = from_tree(store.config)
         model = speaking_model(plan)
@@ -164,6 +165,7 @@ def evaluate(
             found.append(scores)
     finally:
         store.close()
+        close_world(opened)
     return Evaluation(tuple(found))
 
 

@@ -105,3 +105,10 @@ class Answerer:
 
     def close(self) -> None:
         self.speakers.close()
+
+
+def close_world(world: Any) -> None:
+    """End the worker processes of a world that has some."""
+    close = getattr(world, "close", None)
+    if close is not None:
+        close()

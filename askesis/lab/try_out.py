@@ -9,7 +9,7 @@ from typing import Any
 
 from askesis.config import from_tree
 from askesis.lab.snapshots import open_snapshot, resolve, speaking_model
-from askesis.lab.speech import Answerer
+from askesis.lab.speech import Answerer, close_world
 from askesis.lab.speech import Said as Spoken
 from askesis.plan import Plan
 from askesis.records import Task, TaskRole
@@ -96,6 +96,7 @@ class Pair:
     def close(self) -> None:
         for answerer in self.answerers:
             answerer.close()
+        close_world(self.world)
 
     def __enter__(self) -> Pair:
         return self

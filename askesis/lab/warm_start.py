@@ -48,6 +48,8 @@ class WarmStart:
     max_updates: int = 4000
     learning_rate: float = 3e-3
     batch_tokens: int = 2048
+    patience: int = 3
+    num_decays: int = 1
 
 
 DEFAULT = WarmStart()
@@ -85,6 +87,8 @@ def warm_model(
                 held_out,
                 learning_rate=settings.learning_rate,
                 batch_tokens=settings.batch_tokens,
+                patience=settings.patience,
+                num_decays=settings.num_decays,
                 max_updates=settings.max_updates,
                 seed=settings.seed,
                 on_progress=on_progress or show,

@@ -233,8 +233,9 @@ class Trainer:
 
 
 def _add(parameter: Tensor, gradient: Tensor) -> None:
+    """Add to `.grad`. The first is copied: what autograd returns may be shared or expanded."""
     if parameter.grad is None:
-        parameter.grad = gradient
+        parameter.grad = gradient.clone(memory_format=torch.contiguous_format)
     else:
         parameter.grad += gradient
 

@@ -38,9 +38,13 @@ def scored_attempts(
                 hint="measure plain tasks; hints are for training",
             )
 
-    async def one(start: Start) -> list[Scored]:
+    async def one(index: int, start: Start) -> list[Scored]:
+        # `draw` tells apart a task that was drawn twice: its attempts are independent too.
         said = await All(
-            [ctx.say(role, start, attempt=i, sampling=sampling) for i in range(num_attempts)]
+            [
+                ctx.say(role, start, attempt=i, draw=index, sampling=sampling)
+                for i in range(num_attempts)
+            ]
         )
         checked = await All([ctx.check(start.task, turn.text) for turn in said])
         return [
@@ -48,7 +52,7 @@ def scored_attempts(
             for c, t in zip(checked, said, strict=True)
         ]
 
-    outcomes = ctx.run([lambda start=start: one(start) for start in starts])
+    outcomes = ctx.run([lambda at=at: one(*at) for at in enumerate(starts)])
     errors = [o.error for o in outcomes if o.error is not None]
     if errors and len(errors) == len(outcomes):
         raise errors[0]

@@ -106,18 +106,26 @@ class KeepOrRevert:
         """Mean verified score of each task under some weights; a failed task scores 0."""
         sampling = Sampling(self.temperature)
 
-        async def one(task: Task) -> float:
-            start = Start(task)
+        async def one(index: int, task: Task) -> float:
+            # The noise is named by the task's place: equal for both candidates, and another
+            # one where a task was drawn twice.
             said = await All(
                 [
-                    ctx.say(self.role, start, attempt=i, snapshot=snapshot, sampling=sampling)
+                    ctx.say(
+                        self.role,
+                        Start(task),
+                        attempt=i,
+                        draw=index,
+                        snapshot=snapshot,
+                        sampling=sampling,
+                    )
                     for i in range(self.num_attempts)
                 ]
             )
             checked = await All([ctx.check(task, turn.text) for turn in said])
             return float(np.mean([c.score for c in checked]))
 
-        outcomes = ctx.run([lambda task=task: one(task) for task in tasks])
+        outcomes = ctx.run([lambda at=at: one(*at) for at in enumerate(tasks)])
         errors = [o.error for o in outcomes if o.error is not None]
         if len(errors) == len(outcomes):
             raise errors[0]

@@ -85,6 +85,7 @@ ATTEMPTS = pa.schema(
         _must("tag", _TEXT),
         pa.field("state", _TEXT),
         pa.field("privileged", _TEXT),
+        _must("copy", pa.int32()),
         _must("stop", _TEXT),
         _must("author", _TEXT),
         _must("purpose", _TEXT),
@@ -205,6 +206,7 @@ def _attempts(items: Sequence[tuple[Attempt, bytes, str | None]]) -> list[pa.Arr
         c.strings([s.tag for s in starts]),
         pa.array([state for _, _, state in items], _TEXT),
         c.strings([s.privileged for s in starts]),
+        pa.array([s.copy for s in starts], pa.int32()),
         pa.array([a.stop._value_ for a in attempts], _TEXT),
         c.strings([a.author for a in attempts]),
         pa.array([a.purpose._value_ for a in attempts], _TEXT),
@@ -342,6 +344,7 @@ def _read_attempts(col: dict[str, Any], tasks: Mapping[bytes, Task]) -> Iterator
         c.read_strings(col["tag"]),
         col["state"].to_pylist(),
         c.read_strings(col["privileged"]),
+        col["copy"].to_pylist(),
         col["stop"].to_pylist(),
         c.read_strings(col["author"]),
         col["purpose"].to_pylist(),
@@ -352,10 +355,10 @@ def _read_attempts(col: dict[str, Any], tasks: Mapping[bytes, Task]) -> Iterator
         _read_turns(col["prefix"]),
         strict=True,
     )
-    for name, digest, tag, state, hint, stop, author, why, parents, won, error, *said in rows:
+    for name, digest, tag, state, hint, copy, stop, author, why, parents, won, error, *said in rows:
         turns, prefix = said
         state = None if state is None else codec.from_text(state)
-        start = Start(tasks[digest], prefix, state, tag, hint)
+        start = Start(tasks[digest], prefix, state, tag, hint, copy)
         reason, purpose = StopReason(stop), Purpose(why)
         yield Attempt(name, start, turns, reason, author, purpose, parents, won or NOTHING, error)
 

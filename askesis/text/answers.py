@@ -21,9 +21,7 @@ KINDS = ("exact", "numeric", "choice", "math")
 # Where a final answer stands, most explicit first. All are linear-time patterns.
 _TAG, _END_TAG = "<answer>", "</answer>"
 _HASHES = re.compile(r"####[ \t]*([^\n]{0,4000})")
-_PHRASE = re.compile(
-    r"(?:final answer|answer)[ ]?(?:is|:|=)[ ]*:?[ ]*(\S[^\n]{0,400})", re.I
-)
+_PHRASE = re.compile(r"(?:final answer|answer)[ ]?(?:is|:|=)[ ]*:?[ ]*(\S[^\n]{0,400})", re.I)
 _BOXED = "\\boxed{"
 _CHOICE = re.compile(r"(?<![A-Za-z0-9])\(?([A-Za-z])\)?(?![A-Za-z0-9'])")
 

@@ -115,11 +115,11 @@ class _Reader:
         text, first = self.text, self.at
         while self.at < len(text) and text[self.at] in _DIGITS:
             self.at += 1
-        if self.at > first and self.at + 1 < len(text) and text[self.at] == ".":
-            if text[self.at + 1] in _DIGITS:
+        point = text[self.at : self.at + 2]
+        if self.at > first and point[:1] == "." and point[1:] in _DIGITS:
+            self.at += 1
+            while self.at < len(text) and text[self.at] in _DIGITS:
                 self.at += 1
-                while self.at < len(text) and text[self.at] in _DIGITS:
-                    self.at += 1
         literal = text[first : self.at]
         if not literal:
             found = repr(text[first]) if first < len(text) else "the end"

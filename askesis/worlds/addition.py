@@ -71,7 +71,8 @@ class Addition(Family):
             return Checked(0.0, why)
         true = str(sum(task.data["numbers"]))
         wanted = columns(*task.data["numbers"])
-        steps, spans = [], []
+        steps: list[float] = []
+        spans: list[tuple[int, int]] = []
         lines = [(a, b) for a, b in split_steps(answer, "\n") if answer[a] != "#"]
         for first, last in lines:
             line = answer[first:last]

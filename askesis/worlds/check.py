@@ -24,7 +24,6 @@ from askesis.worlds.family import HABITS
 from askesis.worlds.hostile import HOSTILE, MOST_S
 
 
-
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What one check found. `passed` is None where the world has nothing to check there."""

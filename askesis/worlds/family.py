@@ -174,7 +174,9 @@ class Family:
                 misses += 1
                 continue
             # a slice that ran out is given up sooner the next time, one that did not later
-            patience = max(8, patience // 2) if misses > patience else min(_MISSES_PER_SLICE, 2 * patience)
+            patience = (
+                max(8, patience // 2) if misses > patience else min(_MISSES_PER_SLICE, 2 * patience)
+            )
             misses = 0
             seen.add(canonical)
             tasks.append(replace(made, id=f"{self.id}:{short_hash(canonical)}", role=role))

@@ -35,8 +35,19 @@ from askesis.worlds.workers import Job, shared_workers
 # Families that take 20 ms and more an item (measured, 0.1.25): drawn from a fixed pool of items,
 # each made once a process.
 SLOW = frozenset(
-    """countdown futoshiki intermediate_integration knight_swap polynomial_equations puzzle24
-    quantum_lock rubiks_cube sokoban sudoku zebra_puzzles""".split()
+    {
+        "countdown",
+        "futoshiki",
+        "intermediate_integration",
+        "knight_swap",
+        "polynomial_equations",
+        "puzzle24",
+        "quantum_lock",
+        "rubiks_cube",
+        "sokoban",
+        "sudoku",
+        "zebra_puzzles",
+    }
 )
 POOL_SIZE = 1_000
 # Families whose construction loads data for 0.2 s and more, and whose items depend on the seed
@@ -45,7 +56,13 @@ _RESEEDED = frozenset({"arc_agi", "figlet_font", "group_anagrams"})
 # Families whose items depend on the order of Python's sets, so that a seed gives other items in
 # other processes (checked with three hash seeds): made in worker processes, whose hash seed is 0.
 ORDER_DEPENDENT = frozenset(
-    "isomorphic_strings knight_swap polynomial_multiplication ransom_note word_ladder".split()
+    {
+        "isomorphic_strings",
+        "knight_swap",
+        "polynomial_multiplication",
+        "ransom_note",
+        "word_ladder",
+    }
 )
 # Where several items are one problem in other words or another order: what names the problem.
 _CANONICAL = {"countdown": ("numbers", "target"), "puzzle24": ("numbers",)}
@@ -112,16 +129,15 @@ class Gym(Family):
         notch = notch_of(self.difficulty if difficulty is None else difficulty)
         tasks: list[Task] = []
         seen: set[str] = set()
-        tries = 0
-        for seed in self._seeds(rng):
+        most = max(2_000, _MAX_TRIES_PER_TASK * num)
+        for tries, seed in enumerate(self._seeds(rng)):
             if len(tasks) == num:
                 break
-            tries += 1
-            if tries > max(2_000, _MAX_TRIES_PER_TASK * num):
+            if tries == most:
                 raise WorldError(
                     f"world {self.id!r} cannot give {num} "
                     f"{'different ' if distinct else ''}{role.value} tasks",
-                    found=f"{len(tasks)} in {tries - 1} tries",
+                    found=f"{len(tasks)} in {tries} tries",
                     hint="ask for fewer tasks",
                 )
             task = self._task(seed, notch)

@@ -26,7 +26,9 @@ SYMPY_FUNCTIONS = frozenset(
 )
 IN_WORKER = SYMPY_ARITHMETIC | SYMPY_FUNCTIONS
 
-_FUNCTIONS = frozenset("sin cos tan asin acos atan sinh cosh exp log ln sqrt pi".split())
+_FUNCTIONS = frozenset(
+    {"sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "exp", "log", "ln", "sqrt", "pi"}
+)
 _CALLS_EVALUATION = re.compile(r"\b(?:parse_expr|sympify|eval|exec)\([^)]*answer")
 _HUGE_EXPONENT = re.compile(r"[0-9.][eE][+-]?0*[0-9]{4}")
 _LONG_RUN = re.compile(r"[0-9]{400}")
@@ -50,8 +52,9 @@ def refused(name: str, answer: str, max_chars: int) -> str:
     if name in EVALUATE_LISTS:
         return _refused_list(answer)
     if name in SYMPY_ARITHMETIC:
-        plain = re.fullmatch(r"[0-9\s+*/().-]{1,200}", answer) and "**" not in answer
-        return "" if plain and "//" not in answer else "not plain arithmetic"
+        arithmetic = re.fullmatch(r"[0-9\s+*/().-]{1,200}", answer)
+        doubled = "**" in answer or "//" in answer
+        return "" if arithmetic and not doubled else "not plain arithmetic"
     if name in SYMPY_FUNCTIONS:
         return _refused_formula(answer)
     if evaluates(name):
@@ -85,12 +88,12 @@ def evaluates(name: str) -> bool:
             source = inspect.getsource(sys.modules[kind.__module__])
         except (OSError, TypeError):
             source = "eval(answer"  # no source to look at: trust nothing
-        _found[name] = bool(_CALLS_EVALUATION.search(source)) and name not in _PARSES_ITSELF
+        _found[name] = bool(_CALLS_EVALUATION.search(source)) and name not in _HARMLESS
     return _found[name]
 
 
-# Looked at by hand: its parse_expr is a parser of its own for propositional formulas.
-_PARSES_ITSELF = frozenset({"propositional_logic"})
+# Looked at by hand: evaluates its own reference answer only; a parser of its own.
+_HARMLESS = frozenset({"number_sorting", "propositional_logic"})
 
 
 def _refused_list(answer: str) -> str:
@@ -112,4 +115,6 @@ def _refused_formula(answer: str) -> str:
         return "a power that is no small number"
     if re.search(r"[0-9)]\s*(?:\*\*|\^)\s*[0-9(]*[0-9]{3}", answer):
         return "a power too large to compute"
+    if len(re.findall(r"\)\s*(?:\*\*|\^)", answer)) > 2:
+        return "powers of powers"
     return ""

@@ -90,7 +90,8 @@ class Maze(Family):
         foreign = _ILLEGAL_CHARACTER.search(walk)
         if foreign:
             return Checked(0.0, f"{foreign[0]!r} is no move")
-        steps, spans, arrived = [], [], -1
+        steps: list[float] = []
+        spans, arrived = [], -1
         for i, (letter, place) in enumerate(zip(walk, places, strict=True)):
             there = moved(rows, at, letter)
             steps.append(float(there is not None))
@@ -163,14 +164,15 @@ class Maze(Family):
         rows, at = rows_of(task), (int(state["at"][0]), int(state["at"][1]))
         letter = action.strip() if isinstance(action, str) and len(action) < 16 else ""
         there = moved(rows, at, letter) if letter in MOVES else None
-        after = {"at": list(at if there is None else there), "moves": int(state["moves"]) + 1}
+        num_moves = int(state["moves"]) + 1
+        after = {"at": list(at if there is None else there), "moves": num_moves}
         done = there == find(rows, "G")
         return Transition(
             after,
             self.observe(task, after, seat),
             {"policy": float(done)},
             done=done,
-            truncated=not done and after["moves"] >= allowed_moves(rows),
+            truncated=not done and num_moves >= allowed_moves(rows),
             legal=there is not None,
         )
 

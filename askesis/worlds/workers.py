@@ -9,6 +9,7 @@ unharmed. Limits count processor time, not the clock, so a busy machine changes 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import selectors
@@ -114,11 +115,9 @@ class Workers:
 def _send(worker: subprocess.Popen[bytes], job: Job) -> None:
     line = json.dumps([job.function, job.arguments]).encode() + b"\n"
     assert worker.stdin is not None
-    try:
+    with contextlib.suppress(BrokenPipeError):  # it died while idle: reading finds that out
         worker.stdin.write(line)
         worker.stdin.flush()
-    except BrokenPipeError:
-        pass  # it died while idle: reading finds that out
 
 
 def _end(worker: subprocess.Popen[bytes]) -> None:
@@ -126,10 +125,8 @@ def _end(worker: subprocess.Popen[bytes]) -> None:
     worker.wait()
     for pipe in (worker.stdin, worker.stdout):
         if pipe is not None:
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 pipe.close()
-            except BrokenPipeError:
-                pass
 
 
 _shared: Workers | None = None

@@ -169,6 +169,7 @@ def test_show_tells_rounds_costs_and_what_next(capsys, finished):
     assert "policy@3" in out
     assert "attempts" in out
     assert "askesis eval" in out
+    assert "select/kept_fraction" in out
     plain = json.loads(run(capsys, "show", finished, "--json")[1])
     assert len(plain["lines"]) == 3
     assert plain["costs"]["attempts"] == 96

@@ -36,7 +36,8 @@ class Letters(Family):
     max_answer_tokens = 2
 
     def generate(self, rng: np.random.Generator, difficulty: float) -> Task:
-        prompt = "".join(ASKED[int(i)] for i in rng.integers(4, size=4))
+        letters = ASKED[: 2 + round(2 * difficulty)]
+        prompt = "".join(letters[int(i)] for i in rng.integers(len(letters), size=4))
         return self.task(prompt, ANSWERS[ASKED.index(prompt[-1])], difficulty=difficulty)
 
     def verify(self, task: Task, answer: str) -> Checked:
@@ -46,7 +47,11 @@ class Letters(Family):
     def demonstrate(
         self, task: Task, rng: np.random.Generator, habit: str = "plain", *, wrong: bool = False
     ) -> str:
-        return ANSWERS[ASKED.index(task.prompt[-1])]
+        place = ASKED.index(task.prompt[-1])
+        return ANSWERS[(place + wrong) % 4]
+
+    def hardness(self, task: Task) -> float:
+        return float(ASKED.index(max(task.prompt)))
 
 
 def bigram(name: str, spec: ModelSpec) -> TabularModel:

@@ -221,3 +221,28 @@ def test_samples_longer_than_the_context_are_left_out():
     empty = Sample("policy", ())
     made = samples(2)
     assert fitting(Net(), [long, *made, empty]) == made
+
+
+def test_parameters_that_share_a_gradient_are_scaled_once():
+    class Shared(Net):
+        """Two biases that are added: autograd hands both the same tensor."""
+
+        def __init__(self):
+            super().__init__(torch.float64)
+            self.module.second = torch.nn.Parameter(self.module.outer.bias.detach().clone())
+
+        def outputs(self, batch, uses):
+            out = super().outputs(batch, uses)
+            both = self.module.outer.bias + self.module.second
+            out.logp = out.logp * 0 + both.sum()
+            return out
+
+    found = []
+    for num_workers in (1, 2):
+        model = Shared()
+        optimizer = open_optimizer(model, betas=(0.9, 0.95), weight_decay=0.0)
+        train = trainer(model, num_workers=num_workers, max_grad_norm=1e-3)
+        train.update(optimizer, samples(3), 0.1)
+        found.append(model.module.second.grad)
+        assert torch.equal(model.module.second.grad, model.module.outer.bias.grad)
+    assert torch.equal(*found)

@@ -93,6 +93,13 @@ def test_tasks_that_fail_count_as_wrong_and_are_shown():
         measured(Ability(num_tasks=2), world=NoTruth())
 
 
+def test_a_task_that_is_drawn_twice_is_attempted_with_other_noise():
+    host = Host(says(lambda text, u: f"{u:.9f}"))
+    starts = [Start(Sums().make(1, 2))] * 2
+    found = scored_attempts(host.context("measure"), starts, "policy", 3, Sampling())
+    assert len({s.answer for attempts in found for s in attempts}) == 6
+
+
 # ---------------------------------------------------------------- the round's groups
 
 

@@ -121,7 +121,9 @@ def test_steps_are_found_with_their_places():
     assert [text[a:b] for a, b in split_steps(text, ",")] == ["7*3=21", "21+12=33"]
 
 
-@pytest.mark.parametrize("bad", ["\x00", "\x1b[2J", "\x7f", "\u0663", "\uff13", "\ud800", "\u202e3"])
+@pytest.mark.parametrize(
+    "bad", ["\x00", "\x1b[2J", "\x7f", "\u0663", "\uff13", "\ud800", "\u202e3"]
+)
 def test_control_characters_and_foreign_digits_are_not_read(bad):
     assert unreadable(f"3{bad}")
 

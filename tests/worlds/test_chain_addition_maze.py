@@ -49,9 +49,9 @@ def test_lines_behind_the_last_operation_are_wrong_steps(chain):
 
 def test_all_chains_of_the_easiest_sort_are_counted():
     rng = np.random.default_rng(0)
-    seen = {CHAIN.generate(rng, 0.0).prompt for _ in range(30_000)}
-    # 3773 by the count of ways; 30,000 draws see nearly all, and can never see more
-    assert 3_700 <= len(seen) <= CHAIN.count(0.0) == 3_773
+    seen = {CHAIN.generate(rng, 0.0).prompt for _ in range(12_000)}
+    # 3773 by the count of ways; 12,000 draws see most, and can never see more
+    assert 3_000 <= len(seen) <= CHAIN.count(0.0) == 3_773
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0, 1))

@@ -40,11 +40,11 @@ def test_no_two_distinct_tasks_are_the_same_problem(world):
 def test_every_role_sees_the_same_mix_of_difficulties(world):
     means = []
     for role in TaskRole:
-        tasks = world.draw(role, np.random.default_rng(0), 200)
+        tasks = world.draw(role, np.random.default_rng(0), 100)
         difficulties = np.sort([t.difficulty for t in tasks])
         means.append(difficulties.mean())
         # one task per slice of [0, 1]: the sorted difficulties hug the diagonal
-        assert np.abs(difficulties - (np.arange(200) + 0.5) / 200).max() <= 0.5 / 200 + 0.05
+        assert np.abs(difficulties - (np.arange(100) + 0.5) / 100).max() <= 0.5 / 100 + 0.05
     assert max(means) - min(means) < 0.02
 
 
