@@ -185,7 +185,8 @@ class Round:
                     samples = hook.mix(hook_ctx, model, samples)
             self.run.shelf.learning(entry)
             metrics = dict(part.learn(ctx, entry, samples, hooks))
-            self.run.shelf.learnt(entry, self.index)
+            if metrics.get("num_updates", 1):
+                self.run.shelf.learnt(entry, self.index)
             ctx.metrics |= {f"learn/{model}/{k}": float(v) for k, v in metrics.items()}
             for _, hook_ctx in hooks:
                 ctx.metrics |= hook_ctx.metrics

@@ -184,21 +184,30 @@ class Run:
         return True
 
     def rounds(self, phase: Phase) -> Iterator[Round]:
-        """Rounds until the phase's end, its plateau, or the budget."""
-        while not self.stopped and not self._phase_ended(phase):
-            self.speakers.clear()
-            rd = Round(self, phase, self.position.total, self._measure_due(phase))
-            watch = Watch(list(phase.slots())) if self.position.in_phase == 0 else None
-            try:
+        """Rounds until the phase's end, its plateau, or the budget.
+
+        An option that nothing read is an error after the first round that selected something
+        (before that, what only matters to samples has had no occasion to be read).
+        """
+        slots = list(phase.slots())
+        selects = any(slot.startswith("select") for slot, _ in slots)
+        watch = Watch(slots) if self.position.in_phase == 0 else None
+        try:
+            while not self.stopped and not self._phase_ended(phase):
+                self.speakers.clear()
+                rd = Round(self, phase, self.position.total, self._measure_due(phase))
                 yield rd
-            finally:
-                unread = watch.stop() if watch is not None else []
-            if unread:
-                raise ConfigError(
-                    f"nothing read the option {unread[0]!r} in the first round of phase "
-                    f"{phase.name!r}",
-                    hint="remove it, or mark its field lazy if it matters only in some rounds",
-                )
+                if watch is not None and (rd.view.samples or not selects):
+                    unread, watch = watch.stop(), None
+                    if unread:
+                        raise ConfigError(
+                            f"nothing read the option {unread[0]!r} in the first round of phase "
+                            f"{phase.name!r}",
+                            hint="remove it, or mark its field lazy if it matters only sometimes",
+                        )
+        finally:
+            if watch is not None:
+                watch.stop()
 
     def leave(self, phase: Phase) -> None:
         """End a phase: parts hear it, and the next one begins from a closed segment."""

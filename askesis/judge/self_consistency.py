@@ -19,10 +19,12 @@ class SelfConsistency:
     min_share: the majority must have at least this share of all attempts, in [0, 1]; below it,
         or where two answers tie for first place, the whole group is unknown. 0.3 keeps groups
         in which the majority is clearly more than chance for open answers.
+    cut_off: whether attempts that we cut off may vote with what is there, as the verifier judges
+        them; set it to false where unfinished work reads like an answer.
 
     An attempt's answer is what the world's `extract(text)` finds in it, where the world has
-    that, and otherwise its whole text in plain form. Attempts that failed, were cut off or have
-    no answer abstain: they count in the share's denominator, are never part of the majority and
+    that, and otherwise its whole text in plain form. Attempts that failed or have no answer
+    abstain: they count in the share's denominator, are never part of the majority and
     get 0 where the group is decided. Neither the reference answer nor the verifier is touched.
 
     The verdict's `draws` are the votes (1 for the majority's answer, 0 for any other), so their
@@ -31,6 +33,7 @@ class SelfConsistency:
     """
 
     min_share: float = 0.3
+    cut_off: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_share <= 1:
@@ -41,7 +44,7 @@ class SelfConsistency:
             )
 
     async def judge(self, ctx: Any, group: Group) -> list[Verdict]:
-        answers = [self._answer(ctx, attempt) for attempt in group.attempts]
+        answers = [self._answer(ctx, attempt, self.cut_off) for attempt in group.attempts]
         winner, share, tied = vote(answers)
         enough = share >= self.min_share
         decided = enough and not tied
@@ -63,9 +66,11 @@ class SelfConsistency:
         ]
 
     @staticmethod
-    def _answer(ctx: Any, attempt: Attempt) -> str:
-        text = attempt.text
-        if attempt.stop is StopReason.FAILED or attempt.stop.cut_off or len(text) > LONGEST_ANSWER:
+    def _answer(ctx: Any, attempt: Attempt, cut_off: bool) -> str:
+        text, stop = attempt.text, attempt.stop
+        if stop is StopReason.FAILED or (stop.cut_off and not cut_off):
+            return ""
+        if len(text) > LONGEST_ANSWER:
             return ""
         extract = getattr(ctx.world_of(attempt.task), "extract", None)
         return extract(text) if extract is not None else " ".join(text.split())

@@ -67,6 +67,7 @@ ORDER_DEPENDENT = frozenset(
 # Where several items are one problem in other words or another order: what names the problem.
 _CANONICAL = {"countdown": ("numbers", "target"), "puzzle24": ("numbers",)}
 _CACHED_ITEMS = 4_096
+_NONSENSE = ("zqx", "?")  # right for no item
 _MAX_TRIES_PER_TASK = 200
 
 
@@ -263,7 +264,11 @@ def item(name: str, notch: int | None, seed: int) -> Any:
     with contextlib.redirect_stdout(io.StringIO()):  # some families print while they work
         entry = dict(dataset[0])
         answer = entry.get("answer")
-        accepted = isinstance(answer, str) and dataset.score_answer(answer, entry) >= 0.999
+        accepted = isinstance(answer, str) and _scored(dataset, answer, entry) >= 0.999
+    # some scorers accept any text that is not empty; then only equality is right
+    entry["_accepts_anything"] = accepted and any(
+        _scored(dataset, nonsense, entry) >= 0.999 for nonsense in _NONSENSE
+    )
     entry["_reference"] = answer if accepted else None
     _items[key] = entry
     if len(_items) > _CACHED_ITEMS:
@@ -301,16 +306,21 @@ def score(
             f"reasoning_gym:{name} no longer makes the item with seed {seed}",
             hint="use the version of reasoning-gym that the task was made with",
         )
+    if entry["_accepts_anything"]:
+        wanted = even(str(entry["_reference"]))
+        return float(any(even(reading) == wanted for reading in readings))
     dataset = _dataset(name, notch, seed)
-    best = 0.0
-    for reading in readings:
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                given = float(dataset.score_answer(reading, entry))
-        except (Exception, RecursionError):  # scorers are not written for hostile text
-            continue
-        best = max(best, given if math.isfinite(given) else 0.0)
-    return min(1.0, best)
+    return max((_scored(dataset, reading, entry) for reading in readings), default=0.0)
+
+
+def _scored(dataset: Any, reading: str, entry: Any) -> float:
+    """What the family's scorer gives one reading; 0 where it fails on it."""
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            given = float(dataset.score_answer(reading, entry))
+    except (Exception, RecursionError):  # scorers are not written for hostile text
+        return 0.0
+    return min(1.0, max(0.0, given)) if math.isfinite(given) else 0.0
 
 
 def prepare_worker() -> None:

@@ -31,6 +31,7 @@ _FUNCTIONS = frozenset(
 )
 _CALLS_EVALUATION = re.compile(r"\b(?:parse_expr|sympify|eval|exec)\([^)]*answer")
 _HUGE_EXPONENT = re.compile(r"[0-9.][eE][+-]?0*[0-9]{4}")
+_NO_NUMBER = re.compile(r"(?<![A-Za-z])[+-]?(?:nan|inf|infinity)[ij]?(?![A-Za-z])", re.I)
 _LONG_RUN = re.compile(r"[0-9]{400}")
 _LIST = re.compile(r"[A-Za-z0-9_\s,\[\]'\"-]*")
 _KEYWORD = re.compile(r"\b(?:for|if|in|is|or|and|not|lambda|yield|await|async)\b")
@@ -47,6 +48,8 @@ def refused(name: str, answer: str, max_chars: int) -> str:
         return why
     if _HUGE_EXPONENT.search(answer) or _LONG_RUN.search(answer):
         return "a number too large to read"
+    if _NO_NUMBER.search(answer):  # compared with anything, nan passes some tolerances
+        return "not a number"
     if nesting(answer) > 50:
         return "nested too deeply"
     if name in EVALUATE_LISTS:

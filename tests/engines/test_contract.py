@@ -67,6 +67,11 @@ def same(a, b) -> bool:
     )
 
 
+def common_prefix(a: np.ndarray, b: np.ndarray) -> int:
+    n = min(len(a), len(b))
+    return int(np.cumprod(a[:n] == b[:n]).sum())
+
+
 # ---------------------------------------------------------------- what is said
 
 
@@ -94,8 +99,6 @@ def test_the_same_requests_give_the_same_bytes(cast):
 
 
 def test_what_a_key_says_does_not_depend_on_the_order_or_the_number_of_rows(cast):
-    if not cast.exact:
-        pytest.skip("in bfloat16 batch shapes change the low bits; the promise is for float32")
     requests = mixed_requests()
     expected = cast.engine.say(requests)
     order = np.random.default_rng(0).permutation(len(requests))
@@ -103,9 +106,13 @@ def test_what_a_key_says_does_not_depend_on_the_order_or_the_number_of_rows(cast
     alone = [cast.make(max_rows=1).say([r])[0] for r in requests]
     for place, i in enumerate(order):
         for other in (shuffled[place], alone[i]):
-            assert expected[i].tokens.tolist() == other.tokens.tolist()
-            assert expected[i].stop is other.stop
-            np.testing.assert_allclose(expected[i].logp_model, other.logp_model, atol=1e-4)
+            a, b = expected[i], other
+            if cast.exact:
+                assert a.tokens.tolist() == b.tokens.tolist()
+                assert a.stop is b.stop
+            # In bfloat16 a draw at an edge may fall on its other side; before that all agrees.
+            n = common_prefix(a.tokens, b.tokens)
+            np.testing.assert_allclose(a.logp_model[:n], b.logp_model[:n], atol=cast.tolerance)
 
 
 def test_different_keys_say_different_things_and_equal_keys_the_same(cast):
@@ -277,7 +284,7 @@ def test_rows_that_share_a_context_say_what_they_would_say_apart(cast):
     for a, b in zip(together, apart, strict=True):
         if cast.exact:
             assert a.tokens.tolist() == b.tokens.tolist()
-        n = int((np.cumprod(a.tokens[: len(b.tokens)] == b.tokens[: len(a.tokens)])).sum())
+        n = common_prefix(a.tokens, b.tokens)
         np.testing.assert_allclose(a.logp_model[:n], b.logp_model[:n], atol=cast.tolerance)
 
 

@@ -73,9 +73,10 @@ def test_the_verifier_raises_where_no_truth_may_be_used():
 # ---------------------------------------------------------------- the vote
 
 
-def vote(*texts: str, min_share: float = 0.3, **options):
+def vote(*texts: str, min_share: float = 0.3, cut_off: bool = True, **options):
     host = Host(says({}), world=NoTruth())  # touching the truth would raise
-    return host.judge(SelfConsistency(min_share=min_share), group(*texts, **options))
+    part = SelfConsistency(min_share=min_share, cut_off=cut_off)
+    return host.judge(part, group(*texts, **options))
 
 
 def test_agreement_with_the_majority_is_right_and_the_votes_are_kept():
@@ -92,8 +93,13 @@ def test_a_tie_and_a_small_majority_are_unknown():
     assert [v.value for v in vote("7", "7", "8", "9", min_share=0.5)] == [1.0, 1.0, 0.0, 0.0]
 
 
-def test_cut_off_and_empty_attempts_abstain_but_count():
-    assert {v.value for v in vote("7", "7", stop=StopReason.LENGTH)} == {None}
+def test_cut_off_attempts_vote_with_what_is_there_or_abstain():
+    cut = StopReason.LENGTH
+    assert [v.value for v in vote("7", "7", "8", stop=cut)] == [1.0, 1.0, 0.0]
+    assert {v.value for v in vote("7", "7", "8", stop=cut, cut_off=False)} == {None}
+
+
+def test_empty_attempts_abstain_but_count():
     found = vote("7", "", "", "", min_share=0.5)
     assert {v.value for v in found} == {None}
     assert found[0].rationale.startswith("'7' has 25% of 4 votes, fewer than")

@@ -126,7 +126,8 @@ def test_self_consistency_learns_the_majority_in_a_world_whose_answers_raise(tmp
 
 def test_star_with_a_hint_shows_the_answer_and_strips_it_before_learning(tmp_path):
     plan = plan_for("star", [("hint", "true"), ("rounds", "1"), ("tasks.num", "16"),
-                             ("explore.max-tokens", "1"), ("select.policy.cut-off", "true")])  # fmt: skip
+                             ("explore.max-tokens", "1"), ("select.policy.cut-off", "true"),
+                             ("explore.hint", "{answer}")])  # fmt: skip
 
     class Spelled(LetterWorld):
         """The hint is the answer itself, one letter, so the bigram model reads it last."""

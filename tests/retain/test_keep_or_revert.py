@@ -119,11 +119,15 @@ def test_a_decision_is_made_only_when_due_and_when_something_was_learnt():
     assert here.part.settle(here.context(5), view([], index=5), None) == {}  # nothing new
 
 
-def test_both_answer_the_same_fresh_tasks_and_the_cost_is_a_probe():
+def test_both_answer_the_same_fresh_tasks_and_the_cost_is_a_probe(monkeypatch):
     here = Here(2.0, PART)
+    drawn = []
+    draw = LastDigit.draw
+    monkeypatch.setattr(LastDigit, "draw", lambda *a: drawn.append(draw(*a)) or drawn[-1])
     one, two = here.learn(2.0, 0), here.learn(2.0, 1)
     assert one["keep/difference"] == two["keep/difference"] == 0  # same weights, same noise
-    assert one["keep/best"] != two["keep/best"]  # other tasks
+    assert len(drawn) == 2  # once a decision
+    assert [t.id for t in drawn[0]] != [t.id for t in drawn[1]]
     assert here.host.meter.counts["generated/probe"] > 4 * 64 * 2
     assert here.host.meter.counts["generated/measure"] == 0
 

@@ -39,9 +39,30 @@ def test_literals_are_recorded_with_the_sign_before_them():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "1+", "(1", "1)", "1 2", "a", "1/0", "1//2", "2**3", "1e5", "()", "1.", "\u0663+1", "1_0"]
-    + ["__import__('os')", "(" * (MAX_DEPTH + 2) + "1" + ")" * (MAX_DEPTH + 2), "9" * 19]
-    + ["1" * 10_000_000, "(" * 400, "-" * 511, "+".join("1" * 400), "*".join(["9" * 18] * 20)],
+    [
+        "",
+        "1+",
+        "(1",
+        "1)",
+        "1 2",
+        "a",
+        "1/0",
+        "1//2",
+        "2**3",
+        "1e5",
+        "()",
+        "1.",
+        "٣+1",
+        "1_0",
+        "__import__('os')",
+        "(" * (MAX_DEPTH + 2) + "1" + ")" * (MAX_DEPTH + 2),
+        "9" * 19,
+        "1" * 10000000,
+        "(" * 400,
+        "-" * 511,
+        "+".join("1" * 400),
+        "*".join(["9" * 18] * 20),
+    ],
 )
 def test_what_is_no_expression_is_refused_quickly(text):
     before = time.perf_counter()

@@ -36,8 +36,18 @@ def test_a_right_outcome_can_come_from_wrong_steps(chain):
 
 @pytest.mark.parametrize(
     ("answer", "score"),
-    [("27", 1), ("#hm\n7+5=12\n12*3=36\n36-9=27\n#ok", 1), ("36-9=27", 1), ("7+5=12", 0)]
-    + [("027", 1), ("27.0", 0), ("27 apples", 0), ("\n", 0), ("9999999999", 0), ("-27", 0)],
+    [
+        ("27", 1),
+        ("#hm\n7+5=12\n12*3=36\n36-9=27\n#ok", 1),
+        ("36-9=27", 1),
+        ("7+5=12", 0),
+        ("027", 1),
+        ("27.0", 0),
+        ("27 apples", 0),
+        ("\n", 0),
+        ("9999999999", 0),
+        ("-27", 0),
+    ],
 )
 def test_only_the_last_value_decides_the_outcome(chain, answer, score):
     assert CHAIN.verify(chain, answer).score == score

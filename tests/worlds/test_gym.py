@@ -110,6 +110,16 @@ def test_families_without_reference_answers_say_so(name):
     assert world.verify(tasks[0], "no idea").score == 0
 
 
+@pytest.mark.parametrize("name", ["game_of_life_halting", "complex_arithmetic"])
+def test_scorers_that_accept_nonsense_are_not_believed(name):
+    # in 0.1.25 the first accepts any text that is not empty, and the second accepts nan
+    world, tasks = drawn(name, 6)
+    for task in tasks:
+        assert world.verify(task, task.answer).score == 1
+        for nonsense in ("nan", "nan+nanj", "anything else", "-inf"):
+            assert world.verify(task, nonsense).score == 0
+
+
 def test_part_of_a_point_for_the_format_is_none_unless_asked_for():
     world, tasks = drawn("countdown", 1)
     wrong = "+".join(str(n) for n in (1, 2, 3))
