@@ -46,7 +46,9 @@ def to_tree(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(k): to_tree(v) for k, v in value.items()}
     if isinstance(value, list | tuple | frozenset | set):
-        return [to_tree(v) for v in (sorted(value) if isinstance(value, set | frozenset) else value)]
+        return [
+            to_tree(v) for v in (sorted(value) if isinstance(value, set | frozenset) else value)
+        ]
     if isinstance(value, Enum):
         return value.value
     if value is None or isinstance(value, bool | int | float | str):
@@ -253,14 +255,12 @@ def _set(value: Any, steps: list[str], new: Any, path: str) -> Any:
             raise _NoPath(f"there is no option {path!r}", hint=nearest(step, names))
         at = names.index(step)
         return (*value[:at], _set(value[at], rest, new, path), *value[at + 1 :])
-    if not dataclasses.is_dataclass(value):
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
         raise _NoPath(f"there is no option {path!r}")
     known = {f.name for f in dataclasses.fields(value)}
     if step not in known:
         raise _NoPath(f"there is no option {path!r}", hint=nearest(step, known))
-    inner = (
-        _set(getattr(value, step), rest, new, path) if rest else coerce(type(value), step, new)
-    )
+    inner = _set(getattr(value, step), rest, new, path) if rest else coerce(type(value), step, new)
     return dataclasses.replace(value, **{step: inner})
 
 
@@ -303,7 +303,8 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
         return found
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         return [
-            d for i, pair in enumerate(zip(old, new, strict=True))
+            d
+            for i, pair in enumerate(zip(old, new, strict=True))
             for d in differences(*pair, path=f"{path}.{i}")
         ]
     return [] if old == new else [f"{path} ({old!r} -> {new!r})"]
@@ -347,4 +348,3 @@ def _watched(kind: type, seen: set[str]) -> type:
 
     body = {"__getattribute__": look, "__module__": kind.__module__, "__slots__": ()}
     return type(kind.__name__, (kind,), body)
-

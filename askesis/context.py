@@ -66,7 +66,12 @@ class Verdicts:
         return found
 
     def value(
-        self, attempt: Attempt | str, default: float | None = None, *, judge: str = "", role: str = ""
+        self,
+        attempt: Attempt | str,
+        default: float | None = None,
+        *,
+        judge: str = "",
+        role: str = "",
     ) -> float | None:
         """The last known whole-attempt value; `default` where no judge knows."""
         for verdict in reversed(self.of(attempt, judge=judge)):
@@ -250,7 +255,12 @@ class Context:
         return f"{self.round}.{self.slot}/{start.key}#{index}"
 
     def draw(
-        self, role: TaskRole, num: int, *, world: str = "main", difficulty: float | None = None,
+        self,
+        role: TaskRole,
+        num: int,
+        *,
+        world: str = "main",
+        difficulty: float | None = None,
         place: object = "tasks",
     ) -> list[Task]:
         """Fresh tasks of a world from this slot's own stream."""

@@ -18,9 +18,7 @@ class AskesisError(Exception):
     or type next. The parts are kept so that `--json` output and tests can look at them.
     """
 
-    def __init__(
-        self, what: str, *, expected: str = "", found: str = "", hint: str = ""
-    ) -> None:
+    def __init__(self, what: str, *, expected: str = "", found: str = "", hint: str = "") -> None:
         self.what, self.expected, self.found, self.hint = what, expected, found, hint
         line = what
         if expected:

@@ -278,7 +278,11 @@ class Round:
             return value if isinstance(value, Group) else Group(start.key, tuple(value))
         message = self._failed(ctx, start.task.id, outcome.error)
         failed = Attempt(
-            ctx.attempt_id(start, 0), start, (), StopReason.FAILED, error=message,
+            ctx.attempt_id(start, 0),
+            start,
+            (),
+            StopReason.FAILED,
+            error=message,
             purpose=Purpose.TRAIN,
         )
         return Group(start.key, (failed,))
@@ -288,9 +292,7 @@ class Round:
         self.run.error(self.index, ctx.stage, ctx.slot, task, message)
         return message
 
-    def _all_failed(
-        self, ctx: Context, errors: list[Exception | None], tasks: list[str]
-    ) -> None:
+    def _all_failed(self, ctx: Context, errors: list[Exception | None], tasks: list[str]) -> None:
         """When every coroutine of a call failed it is the part or the configuration."""
         if errors and all(errors):
             first = errors[0]

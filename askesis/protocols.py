@@ -205,9 +205,7 @@ class Judge(Protocol):
 class Selector(Protocol):
     """select: turn attempts and verdicts into training samples for one model."""
 
-    def select(
-        self, ctx: Context, groups: Sequence[Group], verdicts: Verdicts
-    ) -> list[Sample]: ...
+    def select(self, ctx: Context, groups: Sequence[Group], verdicts: Verdicts) -> list[Sample]: ...
 
 
 class Learner(Protocol):

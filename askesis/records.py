@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ def _no_logp() -> np.ndarray:
     return NO_LOGP
 
 
-class TaskRole(str, Enum):
+class TaskRole(StrEnum):
     """What a task may be used for. Decided by a hash of its canonical form (DESIGN section 7)."""
 
     TRAIN = "train"  # may be learnt from
@@ -52,7 +52,7 @@ class TaskRole(str, Enum):
     CLAIM = "claim"  # only reported, never seen inside a run
 
 
-class StopReason(str, Enum):
+class StopReason(StrEnum):
     """Why an attempt or a turn ended. *The task ended* is never merged with *we cut it off*."""
 
     ENDED = "ended"  # the speaker finished its turn (end token)
@@ -81,7 +81,7 @@ _CUT = {
 }
 
 
-class Purpose(str, Enum):
+class Purpose(StrEnum):
     """What an attempt was made for; costs are counted apart by it."""
 
     TRAIN = "train"
@@ -91,7 +91,7 @@ class Purpose(str, Enum):
     DEMONSTRATION = "demonstration"  # written by a demonstrator, not sampled
 
 
-class VerdictKind(str, Enum):
+class VerdictKind(StrEnum):
     """What a verdict's number means."""
 
     OUTCOME = "outcome"  # how good the whole thing is, usually in [0, 1]
@@ -157,7 +157,7 @@ class Turn:
     speaker: str = ""  # snapshot id of the author; "" for worlds and demonstrators
     context: np.ndarray = field(default_factory=_no_tokens, repr=False)
     tokens: np.ndarray = field(default_factory=_no_tokens, repr=False)
-    origin: np.ndarray | None = field(default=None, repr=False)  # None: all sampled
+    origin: np.ndarray | None = field(default=None, repr=False)  # uint8; None: all sampled
     logp_sampling: np.ndarray = field(default_factory=_no_logp, repr=False)
     logp_model: np.ndarray = field(default_factory=_no_logp, repr=False)
     temperature: float = 1.0

@@ -1,9 +1,9 @@
 """What there is, by name: one line each, imported only when used.
 
 A row says where a thing lives, what it is for, which catalogued methods it realises, what truth
-it uses and what it needs. Ids of worlds and judges carry a version that rises when scores could
-change. Outsiders need no row: `my_file.py:my_recipe`, `my_file.py:my_world`, or the entry points
-"askesis.recipes" and "askesis.worlds".
+it uses and what it needs. Worlds have a
+table of their own (`askesis.worlds.table`). Outsiders need no row: `my_file.py:my_recipe`, or the
+entry points "askesis.recipes" and "askesis.parts".
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ RECIPES: dict[str, Row] = {
     ),
     "rest_em": Row(
         "askesis.recipes.rest_em:rest_em",
-        "expectation-maximisation: many samples, keep the correct, at most ten a task, retrain base",
+        "expectation-maximisation: many samples, keep the right ones, ten a task at most, retrain",
         "answers",
         ("answer",),
         page="docs/methods/rest_em.md",

@@ -102,8 +102,14 @@ class Run:
 
     @classmethod
     def create(
-        cls, plan: Plan, path: Path, worlds: Mapping[str, Any], models: Mapping[str, Any],
-        *, manifest: Mapping[str, Any] | None = None, **options: Any,
+        cls,
+        plan: Plan,
+        path: Path,
+        worlds: Mapping[str, Any],
+        models: Mapping[str, Any],
+        *,
+        manifest: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> Run:
         """Begin a run in an empty directory; its first segment holds the first weights."""
         store = RunStore.create(path, config=to_tree(plan), manifest=dict(manifest or {}))
@@ -117,8 +123,12 @@ class Run:
 
     @classmethod
     def resume(
-        cls, path: Path, worlds: Mapping[str, Any], models: Mapping[str, Any],
-        plan: Plan | None = None, **options: Any,
+        cls,
+        path: Path,
+        worlds: Mapping[str, Any],
+        models: Mapping[str, Any],
+        plan: Plan | None = None,
+        **options: Any,
     ) -> Run:
         """Continue a run from its last closed segment.
 
@@ -254,7 +264,11 @@ class Run:
         self._committed = dict(self.meter.counts)
         snapshots = {name: self.shelf.current(name) for name in self.models}
         self.store.commit_round(
-            rd.index, rd.phase.name, metrics=metrics, costs=costs, seconds=rd.seconds,
+            rd.index,
+            rd.phase.name,
+            metrics=metrics,
+            costs=costs,
+            seconds=rd.seconds,
             note={"snapshots": snapshots},
         )
         for watcher in self.watchers:
@@ -341,8 +355,13 @@ class Run:
 
     def _context(self, phase: Phase, stage: str, slot: str) -> Context:
         return Context(
-            self, round=self.position.total, phase=phase.name, stage=stage, slot=slot,
-            state=self.states.get(slot), purpose=Purpose.PROBE,
+            self,
+            round=self.position.total,
+            phase=phase.name,
+            stage=stage,
+            slot=slot,
+            state=self.states.get(slot),
+            purpose=Purpose.PROBE,
         )
 
     def _phase_ended(self, phase: Phase) -> bool:
@@ -400,10 +419,9 @@ def wanted_tags(plan: Plan) -> set[tuple[str, str]]:
                 found.add((model, tag))
         for slot, part in phase.slots():
             tags = [getattr(part, name, "") for name in ("start", "reference", "snapshot")]
-            stage, _, model = slot.partition(".")
+            model = slot.partition(".")[2]
             for tag in tags:
                 if tag in MOVING_TAGS:
                     names = [model] if model in plan.models else list(plan.models)
                     found.update((name, tag) for name in names)
     return found
-

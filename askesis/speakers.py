@@ -16,8 +16,18 @@ import numpy as np
 from askesis.errors import AskesisError, ConfigError, nearest
 from askesis.plan import RoleSpec
 from askesis.records import Start, StopReason, Turn
-from askesis.requests import Act, Check, Request, Sampling, Say, SayTokens, Score, ScoreTokens
-from askesis.requests import Step, Value
+from askesis.requests import (
+    Act,
+    Check,
+    Request,
+    Sampling,
+    Say,
+    SayTokens,
+    Score,
+    ScoreTokens,
+    Step,
+    Value,
+)
 
 
 class Speakers:
@@ -62,7 +72,9 @@ class Speakers:
 
     def role(self, role: str) -> RoleSpec:
         if role not in self.roles:
-            raise ConfigError(f"there is no role {role!r} in this run", hint=nearest(role, self.roles))
+            raise ConfigError(
+                f"there is no role {role!r} in this run", hint=nearest(role, self.roles)
+            )
         return self.roles[role]
 
     def model(self, role: str) -> Any:
@@ -133,7 +145,9 @@ class Speakers:
         for request in requests:
             try:
                 context = self.render(request.role, request.start, request.turns)
-                rows.append(SayTokens(context, self._sampling(request), request.key, renderer.stop_tokens))
+                rows.append(
+                    SayTokens(context, self._sampling(request), request.key, renderer.stop_tokens)
+                )
             except AskesisError as error:
                 rows.append(error)
         asked = [row for row in rows if isinstance(row, SayTokens)]
@@ -225,7 +239,7 @@ def _text(renderer: Any, said: Any, stop_tokens: tuple[int, ...]) -> str:
 
 def step(requests: list[Step]) -> list[Any]:
     """Let worlds act, one request at a time: they are pure functions."""
-    return [_guarded(lambda r=r: r.world.step(r.task, r.state, r.action, r.seat)) for r in requests]
+    return [_guarded(_step, request) for request in requests]
 
 
 def check(requests: list[Check]) -> list[Any]:
@@ -236,7 +250,7 @@ def check(requests: list[Check]) -> list[Any]:
         if hasattr(request.world, "verify_many"):
             batches.setdefault(id(request.world), []).append(i)
         else:
-            answers[i] = _guarded(lambda r=request: r.world.verify(r.task, r.answer))
+            answers[i] = _guarded(_verify, request)
     for places in batches.values():
         world = requests[places[0]].world
         pairs = [(requests[i].task, requests[i].answer) for i in places]
@@ -245,8 +259,17 @@ def check(requests: list[Check]) -> list[Any]:
     return answers
 
 
-def _guarded(call: Callable[[], Any]) -> Any:
+def _step(request: Step) -> Any:
+    return request.world.step(request.task, request.state, request.action, request.seat)
+
+
+def _verify(request: Check) -> Any:
+    return request.world.verify(request.task, request.answer)
+
+
+def _guarded(serve: Callable[[Any], Any], request: Any) -> Any:
+    """The answer, or the exception as an answer: it is raised where that request was awaited."""
     try:
-        return call()
+        return serve(request)
     except Exception as error:
         return error

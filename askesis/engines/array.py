@@ -34,9 +34,7 @@ class ArrayEngine:
         noise = uniforms(keys, np.zeros(len(requests), np.uint64))
         cumulative = np.exp(logp).cumsum(-1)
         chosen = (cumulative <= noise[:, None] * cumulative[:, -1:]).sum(-1)
-        return [
-            Action(int(a), float(logp[i, a]), float(values[i])) for i, a in enumerate(chosen)
-        ]
+        return [Action(int(a), float(logp[i, a]), float(values[i])) for i, a in enumerate(chosen)]
 
     def load(self, weights: Mapping[str, Any]) -> None:
         """Act with these weights instead of the model's own."""

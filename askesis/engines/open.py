@@ -20,7 +20,11 @@ def open_engine(name: str, model: Any) -> Any:
 
     if name not in ENGINES:
         raise ModelError(f"there is no engine {name!r}", hint=nearest(name, ENGINES))
-    for kind, own in ((ScriptedModel, "scripted"), (TabularModel, "tabular"), (ArrayPolicy, "array")):
+    for kind, own in (
+        (ScriptedModel, "scripted"),
+        (TabularModel, "tabular"),
+        (ArrayPolicy, "array"),
+    ):
         if isinstance(model, kind):
             if name not in ("auto", own):
                 raise ModelError(

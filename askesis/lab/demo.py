@@ -17,12 +17,15 @@ from askesis.lab.evaluate import Evaluation, OnProgress, evaluate
 from askesis.run import Watcher
 
 RECIPE = "rft"
-WORLD = "countdown"
+WORLD = "countdown?difficulty=0.7"
 OPTIONS: tuple[tuple[str, str], ...] = (
-    ("rounds", "12"),
+    ("rounds", "36"),
     ("tasks.num", "384"),
     ("explore.num-attempts", "8"),
-    ("explore.temperature", "1.0"),
+    ("learn.policy.learning-rate", "1e-3"),
+    ("learn.policy.batch-tokens", "2048"),
+    ("learn.policy.micro-batch-tokens", "1024"),
+    ("measure-every", "12"),
 )
 NUM_TASKS = 1000  # claim tasks
 NUM_ATTEMPTS = 8

@@ -41,13 +41,14 @@ class WarmStart:
     """How a warm start is made. Per world, `demonstrations` are learnt and `held_out` others tell
     when to stop; all are of different tasks."""
 
-    demonstrations: int = 4000
-    held_out: int = 400
+    demonstrations: int = 1500
+    held_out: int = 300
     habit: str = "plain"
     seed: int = 0
     max_updates: int = 4000
     learning_rate: float = 3e-3
     batch_tokens: int = 2048
+    micro_batch_tokens: int = 1024
     patience: int = 3
     num_decays: int = 1
 
@@ -87,6 +88,7 @@ def warm_model(
                 held_out,
                 learning_rate=settings.learning_rate,
                 batch_tokens=settings.batch_tokens,
+                micro_batch_tokens=settings.micro_batch_tokens,
                 patience=settings.patience,
                 num_decays=settings.num_decays,
                 max_updates=settings.max_updates,

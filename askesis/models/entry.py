@@ -1,7 +1,8 @@
 """What every row of the table of models shares: weights, optimiser, saving and loading exactly.
 
 A training state is a directory with `weights.safetensors`, `optimizer.safetensors`,
-`optimizer.json` and `state.json`. Nothing is pickled, and a loaded state continues to the same bits.
+`optimizer.json` and `state.json`. Nothing is pickled, and a loaded state continues to the same
+bits.
 """
 
 from __future__ import annotations

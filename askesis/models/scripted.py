@@ -44,7 +44,7 @@ class ScriptedModel(Entry):
         super().__init__(name, None, TextRenderer(), trainable=False)
         if isinstance(script, Mapping):
             table = dict(script)
-            script = lambda text, u: table.get(text, "")  # noqa: E731
+            script = lambda text, u: table.get(text, "")
         self.script: Script = script
 
     def save(self, directory: Any) -> None:

@@ -30,7 +30,7 @@ class Shelf:
     def __init__(self, models: Mapping[str, Any], keep: Iterable[tuple[str, str]] = ()) -> None:
         self.models = models
         self.keep = set(keep)
-        self.num_learnt = {name: 0 for name in models}
+        self.num_learnt = dict.fromkeys(models, 0)
         self.ids = {name: f"{name}@0" for name in models}
         self.pins: dict[tuple[str, str], tuple[str, dict[str, Any], Any]] = {}
         self.log = [Snapshot(f"{name}@0", name, 0, (), ("base",)) for name in models]
@@ -107,7 +107,9 @@ class Shelf:
         pins = []
         for number, ((model, tag), (snapshot, weights, optimizer)) in enumerate(self.pins.items()):
             entry = self.models[model]
-            save_file({k: v.contiguous() for k, v in weights.items()}, directory / f"{number}.safetensors")
+            save_file(
+                {k: v.contiguous() for k, v in weights.items()}, directory / f"{number}.safetensors"
+            )
             entry.save_optimizer_state(optimizer, directory / f"{number}.optimizer")
             pins.append([model, tag, snapshot])
         plain = {"ids": self.ids, "num_learnt": self.num_learnt, "pins": pins}

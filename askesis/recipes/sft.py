@@ -13,9 +13,9 @@ from askesis.tasks.uniform import Uniform
 
 def sft() -> Plan:
     """Rounds of learning from demonstrations. As the control arm it gets the same start and the
-    same budget as a self-improving recipe, and a fixed pool of demonstrated tasks."""
+    same budget as a self-improving recipe, and the very demonstrations the warm start read."""
     parts = Parts(
-        tasks=Uniform(num=512, pool_size=4096),
+        tasks=Uniform(num=512, pool_size=1500, pool_seed=0),
         explore=Demonstrate(),
         judge=Verifier(),
         select={"policy": Threshold()},

@@ -33,7 +33,7 @@ def test_a_number_does_not_depend_on_its_neighbours():
 
 def test_numbers_are_uniform():
     u = uniforms(np.full(20000, 7, np.uint64), np.arange(20000))
-    assert 0 <= u.min() and u.max() < 1
+    assert u.min() >= 0 and u.max() < 1
     counts = np.histogram(u, bins=20, range=(0, 1))[0]
     chi_square = ((counts - 1000) ** 2 / 1000).sum()
     assert chi_square < 43.8  # 0.999 quantile of chi-square with 19 degrees of freedom

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from askesis.explore.sample import SampleAttempts
+from askesis.judge.verifier import Verifier
 from askesis.learn.learner import Learn
 from askesis.models.tabular import TabularModel
 from askesis.plan import ModelSpec, Parts, Phase, Plan, RoleSpec, Until
 from askesis.records import Group, Sample, Start, Turn, Verdict
 from tests.probes.house import Draw, LetterWorld, Weighted, probability, row, run_plan, verdict
-
-from askesis.explore.sample import SampleAttempts
-from askesis.judge.verifier import Verifier
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,9 +47,7 @@ class Play:
             turns.append(turn)
             state, seat = moved.state, moved.seat
         stop = StopReason.DONE
-        return [
-            Attempt(ctx.attempt_id(start, 0), start, tuple(turns), stop, rewards=moved.rewards)
-        ]
+        return [Attempt(ctx.attempt_id(start, 0), start, tuple(turns), stop, rewards=moved.rewards)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,9 @@ class Expand:
 
     async def explore(self, ctx: Any, start: Start) -> Group:
         nodes, leaves, attempts = [Node(0, -1)], [], []
-        firsts = await All([ctx.say("policy", start, max_tokens=1, attempt=i) for i in range(self.width)])
+        firsts = await All(
+            [ctx.say("policy", start, max_tokens=1, attempt=i) for i in range(self.width)]
+        )
         for first in firsts:
             inner = len(nodes)
             nodes.append(Node(inner, 0, (first,), 1))

@@ -77,7 +77,11 @@ class AgainstMean:
             for attempt, gain in zip(group.attempts, returns, strict=True):
                 block = dict(attempt.turns[0].block)
                 weight = np.full(len(block["action"]), gain - np.mean(returns), np.float32)
-                arrays = {"observation": block["observation"], "action": block["action"], "weight": weight}
+                arrays = {
+                    "observation": block["observation"],
+                    "action": block["action"],
+                    "weight": weight,
+                }
                 samples.append(Sample("policy", (), arrays=arrays, sources=(attempt.id,)))
         return samples
 
@@ -86,7 +90,9 @@ def test_a_perceptron_learns_the_short_way_through_act(tmp_path):
     parts = Parts(tasks=Draw(num=4), explore=Roam(), judge=Return(),
                   select={"policy": AgainstMean()},
                   learn={"policy": Learn(learning_rate=0.02, schedule="constant")})  # fmt: skip
-    plan = Plan(recipe="probe_f", phases=(Phase(parts=parts, until=Until(rounds=40)),), needs=("act",))
+    plan = Plan(
+        recipe="probe_f", phases=(Phase(parts=parts, until=Until(rounds=40)),), needs=("act",)
+    )
     models = {"policy": ArrayPolicy("policy", SIZE * SIZE, len(MOVES))}
     run = run_plan(plan, {"main": Grid({"g": ""})}, models, tmp_path / "run")
     first, last = attempts_of(run, 0), attempts_of(run, 39)

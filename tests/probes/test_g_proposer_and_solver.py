@@ -80,7 +80,9 @@ def test_the_proposer_learns_to_ask_what_the_solver_half_knows(tmp_path):
         "policy": TabularModel("policy", "abxy?", known, trainable=False),
         "proposer": TabularModel("proposer", "abxy?"),
     }
-    run = run_plan(plan, {"main": LetterWorld({"a": "x", "b": "x", "?": ""})}, models, tmp_path / "run")
+    run = run_plan(
+        plan, {"main": LetterWorld({"a": "x", "b": "x", "?": ""})}, models, tmp_path / "run"
+    )
     proposer = models["proposer"]
     assert probability(proposer, "?", "b") > 0.6 > 0.2 > probability(proposer, "?", "a")
     assert run.shelf.current("policy") == "policy@0", "the solver did not learn"

@@ -24,7 +24,9 @@ class Compare:
         for a, b in combinations(group.attempts, 2):
             draws = []
             for first, second, wins in ((a, b, "1"), (b, a, "2")):
-                question = Task("pair", a.task.family, f"{a.task.prompt}: {first.text} or {second.text}?")
+                question = Task(
+                    "pair", a.task.family, f"{a.task.prompt}: {first.text} or {second.text}?"
+                )
                 said = await ctx.say("referee", Start(question))
                 draws.append(float(said.text == wins))
             value = sum(draws) / 2

@@ -29,7 +29,9 @@ def on_letters(recipe: str, path: Path, *options: tuple[str, str]) -> Run:
     """A recipe on the smallest world with the bigram model: exact and instant."""
     plan = plan_for(recipe, [("tasks.num", "16"), ("select.policy.cut-off", "true"),
                              *ALLOWANCE[recipe], *options])  # fmt: skip
-    run = Run.create(plan, path, {"main": LetterWorld()}, {"policy": TabularModel("policy", "abxy")})
+    run = Run.create(
+        plan, path, {"main": LetterWorld()}, {"policy": TabularModel("policy", "abxy")}
+    )
     run.improve()
     run.close()
     return run
@@ -39,7 +41,9 @@ def on_letters(recipe: str, path: Path, *options: tuple[str, str]) -> Run:
 def test_a_recipe_with_answers_learns_what_is_right(tmp_path, recipe):
     run = on_letters(recipe, tmp_path / "run", ("learn.policy.learning-rate", "0.5"))
     assert probability(run.models["policy"], "a", "x") > 0.3
-    assert probability(run.models["policy"], "a", "x") > 2 * probability(run.models["policy"], "a", "y")
+    assert probability(run.models["policy"], "a", "x") > 2 * probability(
+        run.models["policy"], "a", "y"
+    )
 
 
 def test_star_and_rest_em_begin_every_round_from_base_and_rft_goes_on(tmp_path):
