@@ -70,7 +70,7 @@ def main() -> None:
     """Tune the control, run both arms for every seed, write what came out."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        tuned = tune(folder, 60.0)
+        tuned = tune(folder, 40.0)
         rate = max(tuned, key=lambda r: tuned[r])
         rows = [one_seed(folder, seed, rate) for seed in SEEDS]
     write(rows, tuned, rate)
@@ -152,7 +152,7 @@ def page(whole: dict[str, Any]) -> str:
     )
     lines += [
         "",
-        f"Control's learning rates on decide tasks (pass@1 after 60 s): {rates}. Used: "
+        f"Control's learning rates on decide tasks (pass@1 after 40 s): {rates}. Used: "
         f"{whole['control_learning_rate']}.",
         "",
         f"Over seeds, rft minus control in pass@1: {_percent(asdict(over), signed=True)} "

@@ -22,6 +22,7 @@ OPTIONS: tuple[tuple[str, str], ...] = (
     ("rounds", "36"),
     ("tasks.num", "384"),
     ("explore.num-attempts", "8"),
+    ("learn.policy.epochs", "2"),
     ("learn.policy.learning-rate", "1e-3"),
     ("learn.policy.batch-tokens", "2048"),
     ("learn.policy.micro-batch-tokens", "1024"),
