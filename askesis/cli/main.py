@@ -5,6 +5,7 @@ Nothing heavy is imported before a command needs it, so `askesis recipes` answer
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,6 +18,10 @@ from rich.console import Console
 from askesis.cli import failures, options
 from askesis.cli.listing import list_rows, print_json
 from askesis.errors import AskesisError, ConfigError, nearest
+
+# Threads that wait for each other must sleep, not spin: on a busy machine spinning costs a factor
+# of ten. Read once, when torch is first imported, so it is set before any command runs.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 app = typer.Typer(
     name="askesis",

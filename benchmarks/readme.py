@@ -1,0 +1,105 @@
+"""Fills the README's figures from committed results, so that none is typed by hand.
+
+    python -m benchmarks.readme
+
+Reads results/demo_control.json and benchmarks/results/*.json; a test checks that the README is
+what this writes.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+
+
+def filled(text: str) -> str:
+    """The README's text with both blocks made anew."""
+    for name, lines in (("demo", demo_lines()), ("figures", figure_lines())):
+        begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+        head, _, rest = text.partition(begin)
+        _, _, tail = rest.partition(end)
+        text = head + begin + "\n" + "\n".join(lines) + "\n" + end + tail
+    return text
+
+
+def demo_lines() -> list[str]:
+    """pass@1 and pass@8 on claim tasks before and after, and the control, for every seed."""
+    whole = _read(ROOT / "results" / "demo_control.json")
+    machine = whole["machine"]
+    lines = [
+        "| seed | pass@1 before | pass@1 after | control | pass@8 before | pass@8 after |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in whole["rows"]:
+        one, eight = row["pass@1"], row["pass@8"]
+        cells = [one["before"], one["rft"], one["control"], eight["before"], eight["rft"]]
+        lines.append(f"| {row['seed']} | " + " | ".join(_percent(c) for c in cells) + " |")
+    lines += [
+        "",
+        f"(percent of 1,000 claim tasks, 95 % intervals; `{whole['command']}`, seeds 0 to 2, "
+        f"{machine['processor']}, {machine['cores']} cores, {whole['date']}; the rounds took "
+        f"{whole['seconds']:.0f} s a seed, the warm start comes on top)",
+    ]
+    return lines
+
+
+def figure_lines() -> list[str]:
+    """Speed, overhead and memory, one row a figure with its command."""
+    lines = ["| what | figure | command |", "| --- | --- | --- |"]
+    folder = ROOT / "benchmarks" / "results"
+    overhead = _read(folder / "overhead.json")
+    for name in ("large", "small"):
+        f = overhead["figures"][name]
+        what = f"{f['rounds']:.0f} {name} rounds, {f['attempts']:,.0f} attempts"
+        figure = (
+            f"{f['sampling_tokens_per_s']:,.0f} tokens/s sampled, "
+            f"{f['trained_tokens_per_s']:,.0f} tokens/s learnt, "
+            f"{100 * f['overhead_share']:.1f} % in loop, driver, records and store"
+        )
+        lines.append(f"| {what} | {figure} | `{overhead['command']}` |")
+    memory = _read(folder / "memory.json")
+    m = memory["figures"]
+    figure = (
+        f"{m['peak_mib']:.0f} MiB at most, {m['growth_mib_after_first_quarter']:.1f} MiB more in "
+        "the last three quarters than in the first"
+    )
+    what = f"memory over {m['attempts']:,.0f} attempts"
+    lines.append(f"| {what} | {figure} | `{memory['command']}` |")
+    lines += sampling_lines(folder / "sampling.json")
+    machine = overhead["machine"]
+    lines += ["", f"({machine['processor']}, {machine['cores']} cores, {overhead['date']})"]
+    return lines
+
+
+def sampling_lines(path: Path) -> list[str]:
+    """The native engine against transformers' generate, where that was measured."""
+    if not path.exists():
+        return []
+    whole = _read(path)
+    return [
+        f"| sampling, {name} | native {row['native_tokens_per_s']:,.0f} tokens/s "
+        f"(float32: {row['native_float32_tokens_per_s']:,.0f}), `transformers.generate` "
+        f"{row['generate_tokens_per_s']:,.0f}: {row['ratio']:.1f} times | `{whole['command']}` |"
+        for name, row in whole["figures"]["workloads"].items()
+    ]
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def _percent(m: dict[str, float]) -> str:
+    value, low, high = (100 * m[name] for name in ("value", "low", "high"))
+    return f"{value:.1f} ({low:.1f} to {high:.1f})"
+
+
+def main() -> None:
+    path = ROOT / "README.md"
+    path.write_text(filled(path.read_text()))
+
+
+if __name__ == "__main__":
+    main()
