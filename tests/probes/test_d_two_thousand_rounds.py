@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from askesis.explore.sample import SampleAttempts
 from askesis.judge.verifier import Verifier
 from askesis.learn.learner import Learn
@@ -42,6 +44,7 @@ def kill_at(run: Run, total: int) -> None:
     run.commit = counting
 
 
+@pytest.mark.slow
 def test_two_thousand_rounds_with_twenty_resumes_take_less_than_a_minute(tmp_path):
     began = time.monotonic()
     run = Run.create(plan(), tmp_path / "run", *parts_of_a_run(), segment_s=3600)

@@ -64,6 +64,7 @@ def test_a_run_reaches_every_point_of_a_segment(uninterrupted):
     assert points.count("segment.commit:before") == 2
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_point_leaves_the_last_closed_segment_exactly(uninterrupted, tmp_path):
     points, after = uninterrupted
     end = after[house.NUM_ROUNDS - 1]
@@ -104,6 +105,7 @@ def test_a_kill_during_a_rollback_is_mended_by_the_next(uninterrupted, tmp_path)
     assert 6 <= number < 100
 
 
+@pytest.mark.slow
 def test_a_full_disk_at_any_write_is_one_clear_line_and_loses_nothing(uninterrupted, tmp_path):
     points, after = uninterrupted
     wanted = ("write", "open", "flush", "commit", "close", "rename", "directory", "checkpoint")
