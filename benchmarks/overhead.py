@@ -17,8 +17,9 @@ from typing import Any
 
 from benchmarks.machine import write
 
-LARGE = {"rounds": 4, "tasks.num": 256, "explore.num-attempts": 8}
+LARGE = {"world": "countdown?difficulty=0.7", "rounds": 16, "tasks.num": 256, "explore.num-attempts": 8}
 SMALL = {
+    "world": "countdown?difficulty=0.7",
     "rounds": 2000,
     "tasks.num": 1,
     "explore.num-attempts": 2,
@@ -50,7 +51,7 @@ def measure(options: dict[str, Any]) -> dict[str, float]:
     """Seconds and shares of one run."""
     from askesis.lab.begin import begin, plan_for
 
-    plan = plan_for("rft", [("world", "countdown"), *options.items()])
+    plan = plan_for("rft", list(options.items()))
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         run = begin(plan, Path(folder) / "run", say=lambda line: None)
