@@ -56,6 +56,7 @@ class Speakers:
         self.open_engine, self.allowance = open_engine, allowance
         self.engines: dict[tuple[str, str, str], Any] = {}  # (engine, model, pinned id or "")
         self._rendered: tuple[Any, np.ndarray] | None = None
+        self._allowed: tuple[Sampling, str, Sampling] | None = None
 
     def servers(self) -> dict[type[Request], Callable[[list[Any]], Sequence[Any]]]:
         """What the driver needs: a server for every kind of speaking request."""
@@ -177,9 +178,14 @@ class Speakers:
 
     def _sampling(self, request: Say) -> Sampling:
         sampling = request.sampling
-        if sampling.max_tokens is None:
-            sampling = replace(sampling, max_tokens=self.allowance(request.start))
-        return sampling
+        if sampling.max_tokens is not None:
+            return sampling
+        # The attempts of a group share their sampling; the last one is worth remembering.
+        family = request.start.task.family
+        if self._allowed is None or self._allowed[0] is not sampling or self._allowed[1] != family:
+            allowed = replace(sampling, max_tokens=self.allowance(request.start))
+            self._allowed = (sampling, family, allowed)
+        return self._allowed[2]
 
     def score(self, requests: list[Score]) -> list[Any]:
         """float32 log-probabilities per request."""

@@ -66,7 +66,7 @@ def run_both(path: Any, retain: tuple[Any, ...]) -> TabularModel:
                       select={"policy": Weighted(baseline=0.5)}, learn={"policy": learn})  # fmt: skip
         return Phase(name=name, parts=parts, retain=retain, until=Until(rounds=rounds))
 
-    plan = Plan(recipe="probe_e", phases=(phase("first", 10), phase("second", 30)))
+    plan = Plan(recipe="probe_e", phases=(phase("first", 6), phase("second", 40)))
     models = {"policy": TabularModel("policy", "abxy")}
     run_plan(plan, WORLDS, models, path)
     return models["policy"]
