@@ -34,19 +34,21 @@ class Outcome:
 class _Task:
     """A coroutine, its place among all coroutines, and the answers it waits for."""
 
-    __slots__ = ("answers", "coroutine", "many", "parent", "path", "waiting")
+    __slots__ = ("answers", "coroutine", "many", "parent", "path", "raises", "waiting")
 
     def __init__(self, coroutine: Any, path: Path, parent: _Task | None) -> None:
         self.coroutine, self.path, self.parent = coroutine, path, parent
         self.answers: list[Any] = [None]
         self.waiting = 0
         self.many = False
+        self.raises = False  # one of the answers is an exception
 
     def resume(self) -> Request:
         """Hand over the answers; returns the next request or raises what ends the task."""
-        failure = next((a for a in self.answers if isinstance(a, Exception)), None)
-        if failure is not None:
-            return self.coroutine.throw(failure)
+        if self.raises:
+            self.raises = False
+            raise_first = next(a for a in self.answers if isinstance(a, Exception))
+            return self.coroutine.throw(raise_first)
         return self.coroutine.send(self.answers if self.many else self.answers[0])
 
 
@@ -157,6 +159,8 @@ class _Wave:
 
     def deliver(self, task: _Task, slot: int, answer: Any) -> None:
         task.answers[slot] = answer
+        if isinstance(answer, Exception):
+            task.raises = True
         task.waiting -= 1
         if task.waiting == 0:
             self.ready.append(task)

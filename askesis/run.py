@@ -7,8 +7,10 @@ is closed, and a resumed run continues from the last closed segment to the same 
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from askesis.rng import Streams
 from askesis.speakers import Speakers
 from askesis.store.run_store import RunStore
 
+COLLECT_EVERY_S = 20.0
 MEASURED_SHARE = 0.1  # measuring stays below this share of generated tokens
 
 
@@ -96,6 +99,7 @@ class Run:
         self._began = self._segment_began = time.monotonic()
         self._committed = dict(self.meter.counts)
         self._closed_at: dict[str, int] | None = None
+        self._collected = time.monotonic()
         self._check_capabilities()
 
     # ------------------------------------------------------------ making one
@@ -161,7 +165,8 @@ class Run:
             watcher.run_began(self)
         try:
             if not self.stopped:
-                loop.improve(self.plan, self)
+                with _rare_collections():
+                    loop.improve(self.plan, self)
                 self.stopped = self.stopped or "the plan is done"
                 self._close_segment()
         finally:
@@ -275,6 +280,9 @@ class Run:
             watcher.round_ended(rd, metrics)
         if self.stopped or time.monotonic() - self._segment_began >= self.segment_s:
             self._close_segment()
+        if time.monotonic() - self._collected >= COLLECT_EVERY_S:
+            gc.collect()
+            self._collected = time.monotonic()
 
     @property
     def seconds(self) -> float:
@@ -405,6 +413,22 @@ class Run:
                     f"engine {engine!r} of role {role!r} does not have",
                     hint="choose another with --engine",
                 )
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Records hold no cycles, so they are freed without the collector; searching hundreds of
+    thousands of them for cycles over and over cost a tenth of a large round. `commit` collects
+    every few seconds instead."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    gc.freeze()  # what the libraries made at import is searched no more
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        if was_enabled:
+            gc.enable()
 
 
 def wanted_tags(plan: Plan) -> set[tuple[str, str]]:
