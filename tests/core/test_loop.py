@@ -36,7 +36,9 @@ def plan(**changes: Any) -> Plan:
 
 
 def run(path: Any, chosen: Plan) -> Run:
-    return run_plan(chosen, {"main": LetterWorld()}, {"policy": TabularModel("policy", "abxy")}, path)
+    return run_plan(
+        chosen, {"main": LetterWorld()}, {"policy": TabularModel("policy", "abxy")}, path
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

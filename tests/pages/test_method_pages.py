@@ -14,7 +14,9 @@ from askesis.plan import Parts
 from askesis.registry import RECIPES
 
 ROOT = Path(__file__).parents[2]
-SETTING = re.compile(r"`((?:tasks|explore|judge|select|learn)\.[a-z_.*]+)`(?: (-?[\d.]+|base|reset)\b)?")
+SETTING = re.compile(
+    r"`((?:tasks|explore|judge|select|learn)\.[a-z_.*]+)`(?: (-?[\d.]+|base|reset)\b)?"
+)
 
 
 def value_at(plan: Any, path: str) -> Any:
