@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from askesis.errors import ConfigError, StageError, TruthError
+from askesis.errors import ConfigError, RunError, StageError, TruthError
 from askesis.explore.sample import SampleAttempts
 from askesis.judge.verifier import Verifier
 from askesis.learn.learner import Learn
@@ -100,7 +100,7 @@ def test_an_option_that_nothing_reads_is_an_error_after_the_first_round(tmp_path
     class Forgetful(Draw):
         wanted: int = 3
 
-    with pytest.raises(ConfigError, match="tasks.wanted"):
+    with pytest.raises(ConfigError, match=r"tasks\.wanted"):
         run(tmp_path / "run", plan(tasks=Forgetful(num=64)))
 
 
@@ -196,8 +196,8 @@ def test_a_model_that_learnt_nothing_keeps_its_snapshot(tmp_path):
 def test_resuming_with_another_configuration_is_refused_with_what_differs(tmp_path):
     run(tmp_path / "run", plan())
     models = {"policy": TabularModel("policy", "abxy")}
-    with pytest.raises(Exception, match=r"num_attempts \(2 -> 5\).*askesis fork"):
-        other = plan(explore=SampleAttempts(num_attempts=5, max_tokens=1))
+    other = plan(explore=SampleAttempts(num_attempts=5, max_tokens=1))
+    with pytest.raises(RunError, match=r"num_attempts \(2 -> 5\).*askesis fork"):
         Run.resume(tmp_path / "run", {"main": LetterWorld()}, models, other)
 
 
