@@ -47,8 +47,8 @@ class _Task:
         """Hand over the answers; returns the next request or raises what ends the task."""
         if self.raises:
             self.raises = False
-            raise_first = next(a for a in self.answers if isinstance(a, Exception))
-            return self.coroutine.throw(raise_first)
+            failure = next(a for a in self.answers if isinstance(a, Exception))
+            return self.coroutine.throw(failure)
         return self.coroutine.send(self.answers if self.many else self.answers[0])
 
 

@@ -34,7 +34,7 @@ from askesis.records import (
 from askesis.requests import Checked, Said, SayTokens, ScoreTokens, Transition
 
 if TYPE_CHECKING:
-    from askesis.context import Context, RoundView
+    from askesis.context import Context, RoundView, Verdicts
 
 State = Any  # JSON types and numpy arrays
 Metrics = dict[str, float]
@@ -231,16 +231,6 @@ class Retainer(Protocol):
     on_step_end(ctx, model: Model), settle(ctx, view, report) -> Metrics. `model` is the table entry
     unless said otherwise. A learner gets them as (retainer, its Context) pairs.
     """
-
-
-class Verdicts(Protocol):
-    """All verdicts of a round, by what they are about."""
-
-    def of(self, attempt: Attempt | str, judge: str = "", kind: str = "") -> list[Verdict]: ...
-
-    def value(self, attempt: Attempt | str, default: float | None = None) -> float | None: ...
-
-    def __iter__(self) -> Any: ...
 
 
 # ---------------------------------------------------------------- learning

@@ -1,9 +1,8 @@
 """What there is, by name: one line each, imported only when used.
 
 A row says where a thing lives, what it is for, which catalogued methods it realises, what truth
-it uses and what it needs. Worlds have a
-table of their own (`askesis.worlds.table`). Outsiders need no row: `my_file.py:my_recipe`, or the
-entry points "askesis.recipes" and "askesis.parts".
+it uses and what it needs. Worlds have a table of their own (`askesis.worlds.table`). Outsiders
+need no row: `my_file.py:my_recipe`, or the entry points "askesis.recipes" and "askesis.parts".
 """
 
 from __future__ import annotations
