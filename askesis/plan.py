@@ -57,11 +57,16 @@ class ModelSpec:
 
     source: "tiny", a directory in Hugging Face layout, a hub name, or "module:function".
     lora_rank: adapters of this rank are trained instead of all weights (0: all weights).
+    base: another model of the table whose frozen weights these adapters sit on (with lora_rank);
+    the base is in memory once, and one engine speaks for both. heads: outputs beside the
+    vocabulary, "value" for one number a position.
     """
 
     source: str = "tiny"
     trainable: bool = True
     lora_rank: int = 0
+    base: str = ""
+    heads: tuple[str, ...] = ()
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     device: str = "auto"
 
@@ -71,12 +76,16 @@ class RoleSpec:
     """One row of the table of roles: who speaks for it, and how.
 
     snapshot: "" speaks with the current weights; "base", "previous", "phase_start", "best" or
-    "policy@3" pins a snapshot. engine "auto" takes the fastest that covers the model.
+    "policy@3" pins a snapshot. engine: a name with options, "native?dtype=bfloat16"; "auto" takes
+    the fastest that covers the model. mixture: other roles and the coefficients of their
+    log-probabilities, {"policy": 0.9, "reference": 0.1}; the role then speaks with the
+    distribution proportional to exp(sum of coefficient times log-probability).
     """
 
     model: str = "policy"
     snapshot: str = ""
     engine: str = "auto"
+    mixture: Mapping[str, float] = field(default=NOTHING)
 
 
 @dataclass(frozen=True, kw_only=True)

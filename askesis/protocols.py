@@ -16,6 +16,7 @@ its own state, and ways to ask for speech. Nothing else is reachable from a part
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -31,7 +32,7 @@ from askesis.records import (
     Turn,
     Verdict,
 )
-from askesis.requests import Checked, Said, SayTokens, ScoreTokens, Transition
+from askesis.requests import Checked, ReadTokens, Said, SayTokens, ScoreTokens, Transition
 
 if TYPE_CHECKING:
     from askesis.context import Context, RoundView, Verdicts
@@ -126,20 +127,52 @@ class Renderer(Protocol):
 class Engine(Protocol):
     """How tokens come out of one model. Batches in, answers in the same order out.
 
-    Capabilities: "say", "score", "value", "hidden", "act", "allowed", "bias",
-    "exact_logp" (log-probabilities are exact), "replayable" (same ordered requests, same
-    bytes), "stop_strings".
+    An engine is made as `Engine(model, **options)` and says with `refusal(model)` why it cannot
+    speak for a model ("" where it can). Capabilities:
+
+    - "say", "score", "value", "hidden", "act": the methods it has;
+    - "logp": says log-probabilities at all; "exact_logp": they are the model's own, to 1e-4 in
+      float32 and 0.1 in bfloat16;
+    - "allowed", "bias", "stop_strings", "min_p": sampling settings it honours beyond temperature,
+      top-k and top-p;
+    - "named_weights": holds several sets of weights at once and answers rows of all of them;
+    - "mixture": `mixture(members)` makes one that speaks for several models together;
+    - "replayable": same ordered requests, same bytes.
     """
 
     name: str
     capabilities: frozenset[str]
+    gauge: Gauge
+
+    @classmethod
+    def refusal(cls, model: Any) -> str:
+        """Why this engine cannot speak for `model`, in a few words; "" where it can."""
+        ...
 
     def say(self, requests: Sequence[SayTokens]) -> list[Said]: ...
 
-    def score(self, requests: Sequence[ScoreTokens]) -> list[np.ndarray]: ...
+    def score(self, requests: Sequence[ScoreTokens]) -> list[np.ndarray]:
+        """float32 (N,) per request, under the model at temperature one."""
+        ...
 
-    def load(self, weights: Mapping[str, Any]) -> None:
-        """Speak with these weights from the next request on."""
+    def value(self, requests: Sequence[ReadTokens]) -> list[float]: ...
+
+    def hidden(self, requests: Sequence[ReadTokens]) -> list[np.ndarray]:
+        """float32 (width,) per request."""
+        ...
+
+    def load(self, weights: Mapping[str, Any], name: str = "") -> None:
+        """Speak with a copy of these weights from the next request on: as the engine's own, or
+        (with "named_weights") for the requests that ask for `name`."""
+        ...
+
+    def attach(self, model: Any, name: str) -> None:
+        """With "named_weights": requests for `name` are answered with what `model`, another
+        entry over the same base, weighs at the time."""
+        ...
+
+    def drop(self, name: str) -> None:
+        """Forget the weights of that name."""
         ...
 
     def clear(self) -> None:
@@ -147,6 +180,21 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@dataclass
+class Gauge:
+    """What an engine is doing, for the progress line; read while it works.
+
+    num_said and num_read count tokens drawn and prompt tokens computed; num_reused those whose
+    computation was found in a cache; running and waiting are requests at this moment.
+    """
+
+    num_said: int = 0
+    num_read: int = 0
+    num_reused: int = 0
+    running: int = 0
+    waiting: int = 0
 
 
 class Model(Protocol):

@@ -5,7 +5,7 @@ requests of thousands of coroutines, orders them, and hands full batches to whoe
 them. A request is a plain value, so a batch can be logged, ordered and replayed.
 
 Requests at this level speak of roles, starts and turns. Engines see the token-level records at
-the end of this file (`SayTokens`, `Said`, `ScoreTokens`).
+the end of this file (`SayTokens`, `Said`, `ScoreTokens`, `ReadTokens`).
 """
 
 from __future__ import annotations
@@ -83,6 +83,17 @@ class Score(Request):
 @dataclass(frozen=True, slots=True)
 class Value(Request):
     """The value head's estimate after `turns`. Answer: float."""
+
+    role: str
+    start: Start
+    turns: tuple[Turn, ...]
+    purpose: Purpose = Purpose.TRAIN
+    snapshot: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden(Request):
+    """The state of `role`'s model after `turns`, behind its last norm. Answer: float32 (width,)."""
 
     role: str
     start: Start
@@ -191,23 +202,43 @@ class SayTokens:
     """One row for an engine: continue `context` under `sampling`, with noise from `key`.
 
     `sampling.max_tokens` is always set here. `stop_tokens` end the turn and are included in
-    what was said. Rows with equal contexts may share the computation of their prompt.
+    what was said. Rows with equal contexts may share the computation of their prompt. `weights`
+    names the set that speaks, in an engine that holds several ("": its model's own).
     """
 
     context: np.ndarray  # int32 (T,)
     sampling: Sampling
     key: int
     stop_tokens: tuple[int, ...]
+    weights: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a server counted for one answer, in its own tokens; `cost` in its currency.
+
+    `cached`: the answer came from our disk and cost nothing this time.
+    """
+
+    prompt_tokens: int
+    tokens: int
+    cost: float = 0.0
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What an engine said: token ids with both log-probabilities, float32 (N,) each."""
+    """What an engine said: token ids with both log-probabilities, float32 (N,) each.
+
+    An engine that cannot tell log-probabilities gives empty arrays (`NO_LOGP`). `usage` is set
+    by engines whose tokens somebody else counts.
+    """
 
     tokens: np.ndarray
     logp_sampling: np.ndarray
     logp_model: np.ndarray
     stop: StopReason
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +247,15 @@ class ScoreTokens:
 
     context: np.ndarray  # int32 (T,)
     target: np.ndarray  # int32 (N,)
+    weights: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTokens:
+    """One row to read for its value or hidden state after the last token."""
+
+    context: np.ndarray  # int32 (T,)
+    weights: str = ""
 
 
 EMPTY_SAID = Said(np.zeros(0, np.int32), NO_LOGP, NO_LOGP, StopReason.CONTEXT)

@@ -407,7 +407,7 @@ class Run:
         for role in self.plan.roles:
             missing = set(self.plan.needs) - set(self.speakers.capabilities(role))
             if missing and set(self.plan.needs) & {"say", "score", "act", "value", "hidden"}:
-                engine = self.speakers.engine(role, "")[0].name
+                engine = self.speakers.voice(role).engine.name
                 raise ConfigError(
                     f"recipe {self.plan.recipe!r} needs {', '.join(sorted(missing))}, which "
                     f"engine {engine!r} of role {role!r} does not have",

@@ -8,7 +8,7 @@ batch from the driver, are split by weights, and go to the engines full.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from askesis.records import Start, StopReason, Turn
 from askesis.requests import (
     Act,
     Check,
+    Hidden,
+    ReadTokens,
     Request,
     Sampling,
     Say,
@@ -28,6 +30,17 @@ from askesis.requests import (
     Step,
     Value,
 )
+
+KEPT = 8  # sets of pinned weights that are kept ready for one model
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """An engine, the set of its weights that speaks, and the id of the snapshot it is."""
+
+    engine: Any
+    weights: str
+    snapshot: str
 
 
 class Speakers:
@@ -47,6 +60,12 @@ class Speakers:
         allowance: Callable[[Start], int] = lambda start: 256,
     ) -> None:
         for role, spec in roles.items():
+            for other in spec.mixture:
+                if other not in roles:
+                    raise ConfigError(
+                        f"role {role!r} mixes role {other!r}, which does not exist",
+                        hint=nearest(other, roles),
+                    )
             if spec.model not in models:
                 raise ConfigError(
                     f"role {role!r} is bound to model {spec.model!r}, which does not exist",
@@ -55,6 +74,7 @@ class Speakers:
         self.roles, self.models, self.shelf, self.meter = dict(roles), models, shelf, meter
         self.open_engine, self.allowance = open_engine, allowance
         self.engines: dict[tuple[str, str, str], Any] = {}  # (engine, model, pinned id or "")
+        self._names: dict[int, dict[str, str]] = {}  # of an engine: named weights -> model
         self._rendered: tuple[Any, np.ndarray] | None = None
         self._allowed: tuple[Sampling, str, Sampling] | None = None
 
@@ -64,6 +84,7 @@ class Speakers:
             Say: self.say,
             Score: self.score,
             Value: self.value,
+            Hidden: self.hidden,
             Act: self.act,
             Step: step,
             Check: check,
@@ -100,22 +121,83 @@ class Speakers:
     def end_token(self, role: str) -> int:
         return self.model(role).renderer.end_token
 
-    def engine(self, role: str, snapshot: str) -> tuple[Any, str]:
-        """The engine that speaks for a role under a snapshot, and the snapshot's id."""
+    def voice(self, role: str, snapshot: str = "") -> Voice:
+        """The engine that speaks for a role under a snapshot, opened where it is not yet."""
         spec = self.role(role)
+        if spec.mixture:
+            return self._mixture(role, spec)
+        model = self.models[spec.model]
         found = self.shelf.find(spec.model, snapshot or spec.snapshot)
-        pinned = "" if found == self.shelf.current(spec.model) else found
-        place = (spec.engine, spec.model, pinned)
+        pinned = found != self.shelf.current(spec.model)
+        base = getattr(model, "base_id", spec.model)
+        shared = self.engines.get((spec.engine, base, ""))
+        if shared is None:
+            shared = self._open(spec.engine, self.models.get(base, model))
+            self.engines[spec.engine, base, ""] = shared
+        if "named_weights" in shared.capabilities:
+            name = "" if base == spec.model and not pinned else found if pinned else spec.model
+            self._name(shared, spec.model, name, pinned)
+            return Voice(shared, name, found)
+        if not pinned and base == spec.model:
+            return Voice(shared, "", found)
+        place = (spec.engine, spec.model, found if pinned else "")
         if place not in self.engines:
-            engine = self.open_engine(spec.engine, self.models[spec.model])
+            engine = self._open(spec.engine, model)
             if pinned:
                 self._forget_pinned(spec.model)
-                engine.load(self.shelf.weights(spec.model, pinned))
+                engine.load(self.shelf.weights(spec.model, found))
             self.engines[place] = engine
-        return self.engines[place], found
+        return Voice(self.engines[place], "", found)
+
+    def _open(self, engine: str, model: Any) -> Any:
+        return self.open_engine(engine, model)
+
+    def _name(self, engine: Any, model: str, name: str, pinned: bool) -> None:
+        """Make sure that an engine which holds several sets of weights has this one."""
+        names = self._names.setdefault(id(engine), {})
+        if not name or name in names:
+            return
+        if pinned:
+            old = [n for n, of in names.items() if of == model and n != model]
+            for gone in old[: max(0, len(old) - KEPT + 1)]:
+                engine.drop(gone)
+                del names[gone]
+            engine.load(self.shelf.weights(model, name), name)
+        else:
+            engine.attach(self.models[model], name)
+        names[name] = model
+
+    def _mixture(self, role: str, spec: RoleSpec) -> Voice:
+        """A speaker composed of other roles' models, at their coefficients."""
+        members, names = [], []
+        for other, coefficient in spec.mixture.items():
+            part = self.role(other)
+            if part.mixture:
+                raise ConfigError(f"role {role!r} mixes role {other!r}, which is a mixture itself")
+            found = self.shelf.find(part.model, part.snapshot)
+            pinned = found != self.shelf.current(part.model)
+            weights = self.shelf.weights(part.model, found) if pinned else None
+            members.append((float(coefficient), self.models[part.model], weights))
+            names.append((coefficient, other, found if pinned else ""))
+        place = (spec.engine, f"mixture {role}", repr(names))
+        snapshot = "+".join(
+            f"{c:g}*{self.shelf.find(self.role(o).model, self.role(o).snapshot)}"
+            for c, o, _ in names
+        )
+        if place not in self.engines:
+            for old in [p for p in self.engines if p[1] == place[1]]:  # of earlier snapshots
+                self.engines.pop(old).close()
+            engine = self._open(spec.engine, members[0][1])
+            if "mixture" not in engine.capabilities:
+                raise ConfigError(
+                    f"role {role!r} is a mixture, which engine {engine.name!r} cannot speak for",
+                    hint="choose another with --engine, `native` for one",
+                )
+            self.engines[place] = engine.mixture(members)
+        return Voice(self.engines[place], "", snapshot)
 
     def capabilities(self, role: str) -> frozenset[str]:
-        return self.engine(role, "")[0].capabilities
+        return self.voice(role).engine.capabilities
 
     def clear(self) -> None:
         """Forget every cache: a round starts from weights, states and seed alone."""
@@ -127,44 +209,48 @@ class Speakers:
         for engine in self.engines.values():
             engine.close()
         self.engines.clear()
+        self._names.clear()
 
-    def _forget_pinned(self, model: str, keep: int = 8) -> None:
-        """At most `keep` engines with weights of their own for one model; the oldest goes."""
+    def _forget_pinned(self, model: str) -> None:
+        """At most `KEPT` engines with weights of their own for one model; the oldest goes."""
         pinned = [place for place in self.engines if place[1] == model and place[2]]
-        for place in pinned[: max(0, len(pinned) - keep + 1)]:
+        for place in pinned[: max(0, len(pinned) - KEPT + 1)]:
             self.engines.pop(place).close()
 
     # ------------------------------------------------------------ servers
 
     def say(self, requests: list[Say]) -> list[Any]:
         """A `Turn` per request, or the error that request earned."""
-        return self._by_weights(requests, self._say)
+        return self._by_engine(requests, self._say)
 
-    def _say(self, engine: Any, snapshot: str, role: str, requests: list[Say]) -> list[Any]:
-        renderer = self.model(role).renderer
+    def _say(self, engine: Any, requests: list[Say], voices: list[Voice]) -> list[Any]:
         rows: list[Any] = []
-        for request in requests:
+        for request, voice in zip(requests, voices, strict=True):
+            stops = self.model(request.role).renderer.stop_tokens
             try:
                 context = self.render(request.role, request.start, request.turns)
-                rows.append(
-                    SayTokens(context, self._sampling(request), request.key, renderer.stop_tokens)
-                )
+                sampling = self._sampling(request)
+                rows.append(SayTokens(context, sampling, request.key, stops, voice.weights))
             except AskesisError as error:
                 rows.append(error)
         asked = [row for row in rows if isinstance(row, SayTokens)]
         answers = iter(engine.say(asked) if asked else [])
         turns: list[Any] = []
-        for request, row in zip(requests, rows, strict=True):
-            if not isinstance(row, SayTokens):
-                turns.append(row)
+        for request, row, voice in zip(requests, rows, voices, strict=True):
+            said = next(answers) if isinstance(row, SayTokens) else row
+            if isinstance(said, Exception):  # this request's own failure: the others go on
+                turns.append(said)
                 continue
-            said = next(answers)
-            self.meter.said(request.purpose, len(said.tokens))
+            usage = said.usage
+            if usage is None or not usage.cached:
+                num = len(said.tokens) if usage is None else usage.tokens
+                self.meter.said(request.purpose, num)
+            renderer = self.model(request.role).renderer
             turns.append(
                 Turn(
                     request.role,
                     _text(renderer, said, row.stop_tokens),
-                    snapshot,
+                    voice.snapshot,
                     row.context,
                     said.tokens,
                     None,
@@ -189,51 +275,84 @@ class Speakers:
 
     def score(self, requests: list[Score]) -> list[Any]:
         """float32 log-probabilities per request."""
-        return self._by_weights(requests, self._score)
+        return self._by_engine(requests, self._score)
 
-    def _score(self, engine: Any, snapshot: str, role: str, requests: list[Score]) -> list[Any]:
-        renderer = self.model(role).renderer
-        rows = []
-        for request in requests:
-            context = self.render(request.role, request.start, request.turns)
+    def _score(self, engine: Any, requests: list[Score], voices: list[Voice]) -> list[Any]:
+        rows: list[Any] = []
+        for request, voice in zip(requests, voices, strict=True):
+            renderer = self.model(request.role).renderer
             target = request.target.tokens
             if not len(target):
                 target = np.append(renderer.encode(request.target.text), renderer.end_token)
-            rows.append(ScoreTokens(context, target.astype(np.int32)))
+            try:
+                context = self.render(request.role, request.start, request.turns)
+            except AskesisError as error:
+                rows.append(error)
+                continue
+            rows.append(ScoreTokens(context, target.astype(np.int32), voice.weights))
             self.meter.scored(request.purpose, len(context) + len(target))
-        return engine.score(rows)
+        return _served(engine.score, rows)
 
     def value(self, requests: list[Value]) -> list[Any]:
         """One float per request, from the value head."""
-        return self._by_weights(requests, self._value)
+        return self._by_engine(requests, lambda engine, *read: self._read(engine.value, *read))
 
-    def _value(self, engine: Any, snapshot: str, role: str, requests: list[Value]) -> list[Any]:
-        contexts = [self.render(r.role, r.start, r.turns) for r in requests]
-        for request, context in zip(requests, contexts, strict=True):
+    def hidden(self, requests: list[Hidden]) -> list[Any]:
+        """float32 (width,) per request, the state behind the last norm."""
+        return self._by_engine(requests, lambda engine, *read: self._read(engine.hidden, *read))
+
+    def _read(
+        self,
+        serve: Callable[..., Sequence[Any]],
+        requests: Sequence[Value | Hidden],
+        voices: list[Voice],
+    ) -> list[Any]:
+        rows: list[Any] = []
+        for request, voice in zip(requests, voices, strict=True):
+            try:
+                context = self.render(request.role, request.start, request.turns)
+            except AskesisError as error:
+                rows.append(error)
+                continue
             self.meter.scored(request.purpose, len(context))
-        return engine.value(contexts)
+            rows.append(ReadTokens(context, voice.weights))
+        return _served(serve, rows)
 
     def act(self, requests: list[Act]) -> list[Any]:
         """One `Action` per request; an action counts as one token."""
-        return self._by_weights(requests, self._act)
+        return self._by_engine(requests, self._act)
 
-    def _act(self, engine: Any, snapshot: str, role: str, requests: list[Act]) -> list[Any]:
+    def _act(self, engine: Any, requests: list[Act], voices: list[Voice]) -> list[Any]:
         for request in requests:
             self.meter.said(request.purpose, 1)
         return engine.act(requests)
 
-    def _by_weights(self, requests: list[Any], serve: Callable[..., list[Any]]) -> list[Any]:
-        """Split a batch by (role, snapshot), serve each part, keep the order."""
-        parts: dict[tuple[str, str], list[int]] = {}
+    def _by_engine(self, requests: list[Any], serve: Callable[..., list[Any]]) -> list[Any]:
+        """Split a batch by engine, serve each part whole, keep the order."""
+        voices: dict[tuple[str, str], Voice] = {}
+        parts: dict[int, list[int]] = {}
+        heard: list[Voice] = []
         for i, request in enumerate(requests):
-            parts.setdefault((request.role, request.snapshot), []).append(i)
+            speaker = (request.role, request.snapshot)
+            if speaker not in voices:
+                voices[speaker] = self.voice(*speaker)
+            voice = voices[speaker]
+            heard.append(voice)
+            parts.setdefault(id(voice.engine), []).append(i)
         answers: list[Any] = [None] * len(requests)
-        for (role, pinned), places in parts.items():
-            engine, snapshot = self.engine(role, pinned)
-            found = serve(engine, snapshot, role, [requests[i] for i in places])
+        for places in parts.values():
+            engine = heard[places[0]].engine
+            found = serve(engine, [requests[i] for i in places], [heard[i] for i in places])
             for i, answer in zip(places, found, strict=True):
                 answers[i] = answer
         return answers
+
+
+def _served(serve: Callable[..., Sequence[Any]], rows: list[Any]) -> list[Any]:
+    """Answers for the rows that are none of them errors; the errors stay in their places."""
+    good = [row for row in rows if not isinstance(row, Exception)]
+    answers = iter(serve(good) if good else [])
+    return [row if isinstance(row, Exception) else next(answers) for row in rows]
 
 
 def _text(renderer: Any, said: Any, stop_tokens: tuple[int, ...]) -> str:

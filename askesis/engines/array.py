@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from askesis.models.array_policy import ArrayPolicy
+from askesis.protocols import Gauge
 from askesis.requests import Act, Action
 from askesis.rng import uniforms
 
@@ -16,10 +18,15 @@ class ArrayEngine:
     """Acts for an `ArrayPolicy`: one forward for all observations of a batch."""
 
     name = "array"
-    capabilities = frozenset({"act", "value", "exact_logp", "replayable"})
+    capabilities = frozenset({"act", "logp", "exact_logp", "replayable"})
 
     def __init__(self, model: Any) -> None:
         self.model = model
+        self.gauge = Gauge()
+
+    @classmethod
+    def refusal(cls, model: Any) -> str:
+        return "" if isinstance(model, ArrayPolicy) else "it is no policy over arrays"
 
     def act(self, requests: Sequence[Act]) -> list[Action]:
         observations = np.stack([np.asarray(r.observation, np.float32).ravel() for r in requests])
@@ -36,7 +43,7 @@ class ArrayEngine:
         chosen = (cumulative <= noise[:, None] * cumulative[:, -1:]).sum(-1)
         return [Action(int(a), float(logp[i, a]), float(values[i])) for i, a in enumerate(chosen)]
 
-    def load(self, weights: Mapping[str, Any]) -> None:
+    def load(self, weights: Mapping[str, Any], name: str = "") -> None:
         """Act with these weights instead of the model's own."""
         own = deepcopy(self.model)
         own.load(weights)

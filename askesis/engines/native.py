@@ -21,6 +21,7 @@ from askesis.engines.continuous import READ_TOKENS, ContinuousBatch
 from askesis.engines.packed import Packed
 from askesis.errors import ModelError
 from askesis.models.decoder import Decoder
+from askesis.protocols import Gauge
 from askesis.requests import EMPTY_SAID, Said, SayTokens, ScoreTokens
 
 CACHE_BYTES = 1 << 30
@@ -40,7 +41,10 @@ class NativeEngine:
 
     name = "native"
     capabilities = frozenset(
-        {"say", "score", "allowed", "bias", "stop_strings", "exact_logp", "replayable"}
+        {
+            *("say", "score", "logp", "exact_logp", "replayable"),
+            *("allowed", "bias", "stop_strings", "min_p"),
+        }
     )
 
     def __init__(
@@ -51,13 +55,6 @@ class NativeEngine:
         dtype: str | torch.dtype | None = None,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        if not isinstance(model.module, Decoder):
-            raise ModelError(
-                f"the native engine does not cover model {model.name!r}",
-                expected="a dense decoder of the Llama, Mistral, Qwen2 or Qwen3 shape",
-                found=type(model.module).__name__,
-                hint="Use `--engine transformers`, which runs any causal language model",
-            )
         if max_rows < 1:
             raise ModelError("max_rows must be at least 1", found=str(max_rows))
         self.model, self.max_rows, self.cache_bytes = model, max_rows, cache_bytes
@@ -68,13 +65,19 @@ class NativeEngine:
         self._batches: list[ContinuousBatch] = []
         self._threads: ThreadPoolExecutor | None = None
 
-    @property
-    def num_read(self) -> int:
-        return sum(batch.num_read for batch in self._batches)
+    @classmethod
+    def refusal(cls, model: Any) -> str:
+        module = getattr(model, "module", None)
+        if isinstance(module, Decoder):
+            return ""
+        return f"{type(module).__name__} is no decoder of the Llama, Mistral, Qwen2 or Qwen3 shape"
 
     @property
-    def num_said(self) -> int:
-        return sum(batch.num_said for batch in self._batches)
+    def gauge(self) -> Gauge:
+        return Gauge(
+            sum(batch.num_said for batch in self._batches),
+            sum(batch.num_read for batch in self._batches),
+        )
 
     # ------------------------------------------------------------ contract
 
@@ -116,7 +119,7 @@ class NativeEngine:
                 found[i] = row[begin : begin + len(requests[i].target)].copy()
         return found
 
-    def load(self, weights: Mapping[str, Any]) -> None:
+    def load(self, weights: Mapping[str, Any], name: str = "") -> None:
         """Speak with these weights from the next request on, whatever the model learns."""
         self._pinned = {name: tensor.detach().clone() for name, tensor in weights.items()}
         self._packed = None

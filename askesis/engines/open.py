@@ -1,51 +1,60 @@
-"""Which engine speaks for which model."""
+"""From what a person types to an engine.
+
+auto                              the fastest that covers the model
+native                            by name
+native?dtype=bfloat16&max_rows=64 with options
+my_file.py:MyEngine?speed=3       a class in your own file or package
+anything                          an entry point of the group "askesis.engines"
+"""
 
 from __future__ import annotations
 
+import re
+from importlib.metadata import entry_points
 from typing import Any
 
-from askesis.errors import ModelError, nearest
+from askesis.config import find
+from askesis.engines.table import AUTOMATIC, ENGINES
+from askesis.errors import ConfigError, ModelError, nearest
+from askesis.specs import make, split_options
 
-ENGINES = ("auto", "native", "transformers", "scripted", "tabular", "array")
 
+def open_engine(spec: str, model: Any) -> Any:
+    """An engine that speaks for a model (see the head of this file for what can be written).
 
-def open_engine(name: str, model: Any) -> Any:
-    """An engine by name for one model; "auto" takes the fastest that covers it.
-
-    Raises ModelError for an unknown name or a model the engine does not cover.
+    Raises ModelError for an unknown name or option, and for a model the engine does not cover,
+    with the engine that does.
     """
-    from askesis.models.array_policy import ArrayPolicy
-    from askesis.models.scripted import ScriptedModel
-    from askesis.models.tabular import TabularModel
-
-    if name not in ENGINES:
-        raise ModelError(f"there is no engine {name!r}", hint=nearest(name, ENGINES))
-    for kind, own in (
-        (ScriptedModel, "scripted"),
-        (TabularModel, "tabular"),
-        (ArrayPolicy, "array"),
-    ):
-        if isinstance(model, kind):
-            if name not in ("auto", own):
-                raise ModelError(
-                    f"engine {name!r} does not cover model {model.name!r}", hint=f"use {own!r}"
-                )
-            return _small(own, model)
-    from askesis.models.decoder import Decoder
-
-    if name == "auto":
-        name = "native" if isinstance(model.module, Decoder) else "transformers"
-    if name == "native":
-        from askesis.engines.native import NativeEngine
-
-        return NativeEngine(model)
-    from askesis.engines.transformers import TransformersEngine
-
-    return TransformersEngine(model)
+    text, options = split_options(spec.strip(), "engine", ModelError)
+    if text == "auto":
+        text = automatic(model)
+    engine = _class_of(text)
+    reason = engine.refusal(model)
+    if reason:
+        raise ModelError(
+            f"engine {text!r} does not cover model {model.name!r}: {reason}",
+            hint=f"Use `--engine {automatic(model)}`",
+        )
+    return make(text, "engine", ModelError, engine, (model,), options)
 
 
-def _small(own: str, model: Any) -> Any:
-    from askesis.engines.array import ArrayEngine
-    from askesis.engines.scripted import ScriptedEngine, TabularEngine
+def automatic(model: Any) -> str:
+    """The engine that "auto" stands for: the first of the table that covers the model."""
+    for name in AUTOMATIC:
+        if not ENGINES[name].load().refusal(model):
+            return name
+    raise ModelError(f"no engine covers model {model.name!r}", found=type(model).__name__)
 
-    return {"scripted": ScriptedEngine, "tabular": TabularEngine, "array": ArrayEngine}[own](model)
+
+def _class_of(text: str) -> Any:
+    if text in ENGINES:
+        return ENGINES[text].load()
+    for entry in entry_points(group="askesis.engines"):
+        if entry.name == text:
+            return entry.load()
+    if re.search(r"\.py:|^[\w.]+:\w+$", text):
+        try:
+            return find(text)
+        except ConfigError as error:
+            raise ModelError(str(error)) from error
+    raise ModelError(f"there is no engine {text!r}", hint=nearest(text, ["auto", *ENGINES]))

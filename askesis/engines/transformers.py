@@ -26,7 +26,8 @@ from askesis.engines.rows import GOES_ON, Rows
 from askesis.engines.sampler import Sampler
 from askesis.errors import ModelError
 from askesis.models.decoder import Decoder
-from askesis.models.language_model import logp_from
+from askesis.models.language_model import LanguageModel, logp_from
+from askesis.protocols import Gauge
 from askesis.requests import Said, SayTokens, ScoreTokens
 
 SCORE_LOGITS = 1 << 26  # elements of the logits of one batch to score: 256 MiB in float32
@@ -41,7 +42,10 @@ class TransformersEngine:
 
     name = "transformers"
     capabilities = frozenset(
-        {"say", "score", "allowed", "bias", "stop_strings", "exact_logp", "replayable"}
+        {
+            *("say", "score", "logp", "exact_logp", "replayable"),
+            *("allowed", "bias", "stop_strings", "min_p"),
+        }
     )
 
     def __init__(self, model: Any, *, max_rows: int = 128) -> None:
@@ -51,8 +55,11 @@ class TransformersEngine:
         self._own: Any = None  # a private copy, where weights are pinned
         self._shared: Any = None  # a transformers module over the decoder's own tensors
         self._shared_at = 0
-        self.num_read = 0
-        self.num_said = 0
+        self.gauge = Gauge()
+
+    @classmethod
+    def refusal(cls, model: Any) -> str:
+        return "" if isinstance(model, LanguageModel) else "it is no language model"
 
     # ------------------------------------------------------------ contract
 
@@ -102,7 +109,7 @@ class TransformersEngine:
                 found[i] = row[begin : begin + len(requests[i].target)].copy()
         return found
 
-    def load(self, weights: Mapping[str, Any]) -> None:
+    def load(self, weights: Mapping[str, Any], name: str = "") -> None:
         """Speak with these weights from the next request on, whatever the model learns."""
         if self._own is None:
             module = self._module()
@@ -140,7 +147,7 @@ class TransformersEngine:
         """Read the contexts of a batch once each, then say tokens until every row is over."""
         device = self.model.device
         tokens, mask = padded_left([context for context, _ in batch], device)
-        self.num_read += int(mask.sum())
+        self.gauge.num_read += int(mask.sum())
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
         out = _forward(module, tokens, mask, positions, None)
         members = [some for _, some in batch]
@@ -155,7 +162,7 @@ class TransformersEngine:
             some = slice(0, rows.n)
             drawn = sampler.draw(logits, rows.who[some], rows.said[some])
             said, logp_sampling, logp_model = (d.cpu().numpy() for d in drawn)
-            self.num_said += len(said)
+            self.gauge.num_said += len(said)
             why = rows.record(some, said, logp_sampling, logp_model)
             over = np.nonzero(why != GOES_ON)[0]
             if len(over):

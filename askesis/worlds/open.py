@@ -11,13 +11,13 @@ anything                       an entry point of the group "askesis.worlds"
 
 from __future__ import annotations
 
-import inspect
 import re
 from importlib.metadata import entry_points
 from typing import Any
 
 from askesis.config import find
 from askesis.errors import ConfigError, WorldError, nearest
+from askesis.specs import make, split_options
 from askesis.worlds.table import ADAPTERS, WORLDS
 
 _NEEDED = ("id", "truth", "num_canonical", "max_answer_tokens")
@@ -31,7 +31,7 @@ def open_world(spec: str) -> Any:
     """
     if not isinstance(spec, str) or not spec.strip():
         raise WorldError("a world's name is empty", hint=nearest("", WORLDS))
-    text, options = _options(spec.strip())
+    text, options = split_options(spec.strip(), "world", WorldError)
     head, colon, argument = text.partition(":")
     if re.search(r"\.py(:|$)", text):
         return _outside(text, options)
@@ -72,22 +72,6 @@ def latest(name: str) -> str:
     return max(versions)[1] if versions else name
 
 
-def _options(spec: str) -> tuple[str, dict[str, str]]:
-    """Take "?name=value&other=value" off the end. A "?" in a pattern of files has no "="."""
-    text, mark, tail = spec.rpartition("?")
-    if not mark or "=" not in tail:
-        return spec, {}
-    options = {}
-    for pair in tail.split("&"):
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise WorldError(
-                f"option {pair!r} of world {text!r}", expected="name=value, joined by &"
-            )
-        options[name.replace("-", "_")] = value
-    return text, options
-
-
 def _outside(text: str, options: dict[str, str]) -> Any:
     if ".py:" not in text:
         raise WorldError(f"{text!r} names a file but no world", hint=f"Type {text}:my_world")
@@ -109,39 +93,7 @@ def _made(spec: str, found: Any, arguments: tuple[str, ...], options: dict[str, 
 
 
 def _make(spec: str, maker: Any, arguments: tuple[str, ...], options: dict[str, str]) -> Any:
-    """Call a class or function with options read as its annotations want them."""
-    known = {
-        name: parameter
-        for name, parameter in list(inspect.signature(maker).parameters.items())[len(arguments) :]
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-    }
-    given = {}
-    for name, value in options.items():
-        if name not in known:
-            raise WorldError(f"world {spec!r} has no option {name!r}", hint=nearest(name, known))
-        given[name] = _value(spec, name, str(known[name].annotation), value)
-    missing = [n for n, p in known.items() if p.default is p.empty and n not in given]
-    if missing:
-        raise WorldError(
-            f"world {spec!r} needs {', '.join(missing)}", hint=f"Type {spec}?{missing[0]}=VALUE"
-        )
-    return maker(*arguments, **given)
-
-
-def _value(spec: str, name: str, annotation: str, value: str) -> Any:
-    try:
-        if "bool" in annotation:
-            return {"true": True, "false": False, "1": True, "0": False}[value.lower()]
-        if "int" in annotation:
-            return int(value)
-        if "float" in annotation:
-            return float(value)
-    except (ValueError, KeyError):
-        wanted = annotation.removeprefix("<class '").removesuffix("'>").split(" ")[0]
-        raise WorldError(
-            f"option {name!r} of world {spec!r}", expected=wanted, found=repr(value)
-        ) from None
-    return value
+    return make(spec, "world", WorldError, maker, arguments, options)
 
 
 def _must_be_world(spec: str, world: Any) -> None:

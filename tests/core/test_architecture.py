@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "askesis"
 LEVELS = [
     {"records", "trees", "errors", "rng", "text"},
-    {"requests", "protocols", "plan", "config", "registry", "budget", "formulas"},
+    {"requests", "protocols", "plan", "config", "registry", "budget", "formulas", "specs"},
     {"models", "worlds", "store"},
     {"engines"},
     {"driver", "speakers", "context"},

@@ -291,7 +291,7 @@ def test_rows_that_share_a_context_say_what_they_would_say_apart(cast):
 def test_a_shared_context_is_read_once(cast):
     engine = cast.make(max_rows=32)
     engine.say([ask(context(13), k) for k in range(20)] + [ask(context(7))])
-    assert engine.num_read == 13 + 7
+    assert engine.gauge.num_read == 13 + 7
 
 
 def test_more_rows_than_slots_are_all_answered(cast):

@@ -17,7 +17,7 @@ from askesis.engines.native import NativeEngine
 from askesis.engines.open import open_engine
 from askesis.engines.packed import Packed
 from askesis.errors import ModelError
-from askesis.models.language_model import logp_from
+from askesis.models.language_model import LanguageModel, logp_from
 from askesis.rng import key
 from tests.engines.cast import ask, context, small_model
 from tests.models.shapes import SHAPES, both
@@ -54,8 +54,9 @@ def test_packed_weights_give_the_log_probabilities_of_transformers(shape):
 
 def test_a_model_it_does_not_cover_is_refused_and_the_engine_that_does_named():
     module = GPT2LMHeadModel(GPT2Config(vocab_size=264, n_embd=16, n_layer=1, n_head=2))
-    with pytest.raises(ModelError, match="--engine transformers"):
-        NativeEngine(SimpleNamespace(name="m", module=module))
+    model = LanguageModel("m", module, AnyRenderer(), module.config, None)
+    with pytest.raises(ModelError, match=r"GPT2LMHeadModel.*--engine transformers"):
+        open_engine("native", model)
     with pytest.raises(ModelError, match="dtype"):
         NativeEngine(MODEL, dtype="float8")
     assert open_engine("auto", MODEL).name == "native"
@@ -126,7 +127,7 @@ def test_memory_is_bounded_by_what_runs_not_by_what_waits():
     assert all(len(s.tokens) == 2 for s in said)
     (batch,) = engine._batches
     assert batch.cache.num_rows == 32
-    assert engine.num_said == 6000
+    assert engine.gauge.num_said == 6000
 
 
 def test_a_small_cache_bounds_the_rows_of_a_large_model():
