@@ -139,6 +139,12 @@ class All(Request):
     """Several requests or coroutines at once. Answer: the list of their answers, in order.
 
     >>> # turns = await All([ctx.say("policy", start, attempt=i) for i in range(8)])
+
+    Where an item fails, its exception is raised at the `await` (the first in order, if several
+    fail at a time) and the others are given up: what they still ask leaves the batch, their
+    coroutines are closed (`finally` blocks run, and can ask for nothing more). What goes to the
+    servers in the same batch as the failure is still answered. An item whose failure shall not
+    cost the others catches it in its own coroutine.
     """
 
     __slots__ = ("items",)

@@ -76,7 +76,7 @@ def measure(options: dict[str, Any]) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         stage = Stage()
         run = begin(plan, Path(folder) / "run", watchers=[stage], say=lambda line: None)
-        engine, _ = run.speakers.engine("policy", "")
+        engine = run.speakers.voice("policy").engine
         clock.wrap(engine, "say", lambda: stage.now)
         clock.wrap(run.store, "append", "store")
         clock.wrap(run.store, "commit_round", "store")

@@ -1,7 +1,8 @@
 """What a person sees while a run goes on: a live panel, or one line a round.
 
 The panel has the stages as rows: share of time, items in and out, the number worth a glance,
-errors. Where the output is no terminal (or TERM is dumb) there is one plain line a round.
+errors; while somebody speaks, a line tells how fast. Where the output is no terminal (or TERM
+is dumb) there is one plain line a round, and one now and then while a round takes long.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from threading import Event, Thread
 from typing import Any
 
 from rich.console import Console, Group
@@ -17,8 +19,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from askesis.budget import Meter
+from askesis.cli.pace import Pace, cache_words, total
 from askesis.lab.figures import STAGES, count, duration, key_number
+from askesis.protocols import Gauge
 from askesis.run import Watcher
+
+QUIET_S = 30.0  # without a plain line before one says what is going on
+LONGEST_QUIET_S = 300.0
 
 
 @dataclass
@@ -46,6 +54,10 @@ class Progress(Watcher):
         self.phase = ""
         self._tokens_before = self._round_tokens_before = 0.0
         self.round_tokens = 0.0
+        self.busy = ""  # the stage that works now
+        self._stage_began = self.began
+        self.pace = Pace(self._gauge)  # of the engines, in this stage
+        self._round_pace = Pace(self._gauge)
 
     # ------------------------------------------------------------ what a run says
 
@@ -53,16 +65,20 @@ class Progress(Watcher):
         self.run = run
         self.began = self._round_began = time.monotonic()
         self._tokens_before = self._round_tokens_before = self._tokens()
+        self._round_pace.begin()
 
     def stage_began(self, stage: str, slot: str, num_in: int) -> None:
         row = self.rows.setdefault(stage, StageRow())
         row.busy, row.num_in = True, num_in
+        self._stage_began = time.monotonic()
+        self.pace.begin()
+        self.busy = stage
 
     def stage_ended(
         self, stage: str, slot: str, seconds: float, num_out: int, metrics: Mapping[str, float]
     ) -> None:
         row = self.rows[stage]
-        row.busy = False
+        row.busy, self.busy = False, ""
         row.seconds += seconds
         row.num_out = num_out
         if stage == "explore" and seconds > 0:
@@ -81,13 +97,21 @@ class Progress(Watcher):
         self._round_tokens_before = self._tokens()
         self.num_done += 1
         self.phase = rd.phase.name
+        self._round_pace.begin()
 
     # ------------------------------------------------------------ figures
 
     def _tokens(self) -> float:
         """Tokens generated so far for anything but measuring."""
-        counts = self.run.meter.counts.items()
+        counts = self._meter().counts.items()
         return sum(n for k, n in counts if k.startswith("generated/") and k != "generated/measure")
+
+    def _meter(self) -> Meter:
+        """A copy: the run counts on while the display, in a thread of its own, reads."""
+        return Meter(dict(self.run.meter.counts))
+
+    def _gauge(self) -> Gauge:
+        return total(self.run.speakers.engines) if self.run is not None else Gauge()
 
     @property
     def elapsed_s(self) -> float:
@@ -111,7 +135,7 @@ class Progress(Watcher):
             each = (self._round_began - self.began) / self.num_done
             left = each * (rounds - self.run.position.total)
             guesses.append(left - (time.monotonic() - self._round_began))
-        budget, meter = self.run.plan.budget, self.run.meter
+        budget, meter = self.run.plan.budget, self._meter()
         if budget.seconds is not None:
             guesses.append(budget.seconds - self.run.seconds)
         for limit, used in (
@@ -125,20 +149,61 @@ class Progress(Watcher):
 
 
 class PlainDisplay(Progress):
-    """One line a round, for logs and pipes."""
+    """One line a round, for logs and pipes; and a sign of life where a round takes long.
 
-    def __init__(self, console: Console) -> None:
+    quiet_s: seconds without a line before the first such sign; the next ones come at twice the
+    distance each, up to five minutes.
+    """
+
+    def __init__(self, console: Console, quiet_s: float = QUIET_S) -> None:
         super().__init__()
-        self.console = console
+        self.console, self.quiet_s = console, quiet_s
+        self._patience_s, self._printed = quiet_s, time.monotonic()
+        self._over = Event()
+
+    def run_began(self, run: Any) -> None:
+        super().run_began(run)
+        self.stop()
+        self._printed, self._over = time.monotonic(), Event()
+        self._signs = Thread(target=self._give_signs, args=(self._over,), daemon=True)
+        self._signs.start()
 
     def round_ended(self, rd: Any, metrics: Mapping[str, float]) -> None:
+        hits = cache_words(self._round_pace.since())
         super().round_ended(rd, metrics)
-        self.console.print(self.line(rd.index, metrics), highlight=False, soft_wrap=True)
+        self._print(self.line(rd.index, metrics, hits))
         for row in self.rows.values():
             row.glance = ""
 
-    def line(self, index: int, metrics: Mapping[str, float]) -> str:
-        """`round 3/8   12.4 s   2,048 attempts   81,920 tokens   right 21.3 %   ...`"""
+    def run_ended(self, reason: str) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """No more signs of life; a second call does nothing."""
+        self._over.set()
+
+    def _print(self, line: str) -> None:
+        self._patience_s, self._printed = self.quiet_s, time.monotonic()
+        self.console.print(line, highlight=False, soft_wrap=True)
+
+    def _give_signs(self, over: Event) -> None:
+        """The work of a thread: speak when nothing was printed for long."""
+        while not over.wait(min(1.0, self.quiet_s)):
+            if self.busy and time.monotonic() - self._printed >= self._patience_s:
+                longer_s = min(2 * self._patience_s, max(LONGEST_QUIET_S, self.quiet_s))
+                self._print(self.sign())
+                self._patience_s = longer_s
+
+    def sign(self) -> str:
+        """`  explore for 1 min 30 s  123,456 tokens  2,345 tokens/s  512 running  ...`"""
+        parts = [f"{self.busy} for {duration(time.monotonic() - self._stage_began)}"]
+        said = self.pace.since().num_said
+        if said:
+            parts.append(f"{count(said)} tokens")
+        return "  " + "  ".join([*parts, *self.pace.words()])
+
+    def line(self, index: int, metrics: Mapping[str, float], hits: list[str]) -> str:
+        """`round 3/8   12.4 s   2,048 attempts   81,920 tokens   9,123 tokens/s   ...`"""
         rounds = self.num_rounds()
         where = f"{index + 1}/{rounds}" if rounds is not None else f"{index + 1}"
         several = len(self.run.plan.phases) > 1
@@ -147,6 +212,8 @@ class PlainDisplay(Progress):
             duration(self.last_round_s),
             f"{count(self.rows['explore'].num_out)} attempts",
             f"{count(self.round_tokens)} tokens",
+            *filter(None, [self.rows["explore"].glance]),
+            *hits,
             f"{count(self.rows['learn'].num_in)} samples",
         ]
         parts += [g for s in ("judge", "select", "learn", "measure") if (g := self.rows[s].glance)]
@@ -158,7 +225,7 @@ class PlainDisplay(Progress):
         return "  ".join(parts)
 
     def said(self, message: str) -> None:
-        self.console.print(message, highlight=False, soft_wrap=True)
+        self._print(message)
 
 
 class LiveDisplay(Progress):
@@ -195,8 +262,9 @@ class LiveDisplay(Progress):
             ("", "left"), ("errors", "right"),
         ):  # fmt: skip
             table.add_column(name, justify=justify, header_style="dim")  # type: ignore[arg-type]
-        whole = sum(row.seconds for row in self.rows.values())
-        for stage, row in self.rows.items():
+        rows = dict(self.rows)
+        whole = sum(row.seconds for row in rows.values())
+        for stage, row in rows.items():
             if not row.seconds and not row.busy and not row.errors:
                 continue
             style = "bold" if row.busy else ""
@@ -208,7 +276,11 @@ class LiveDisplay(Progress):
                 Text(row.glance),
                 Text(count(row.errors), "red") if row.errors else "",
             )
-        return Panel(Group(self.header(), table), title=self.title, title_align="left", width=76)
+        words = self.pace.words() if self.busy else []
+        speech = [Text("   ".join(words), "dim")] if words else []
+        return Panel(
+            Group(self.header(), *speech, table), title=self.title, title_align="left", width=76
+        )
 
     def header(self) -> Text:
         rounds = self.num_rounds()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -26,6 +26,37 @@ def list_rows(out: Console, rows: Mapping[str, Any], kind: str, as_json: bool) -
     for name, target in others.items():
         made.add_row(name, f"from {target}", "", "")
     out.print(made)
+
+
+def list_engines(out: Console, rows: Mapping[str, Any], as_json: bool) -> None:
+    """The table of engines: which can run on this machine, and what the others lack."""
+    from importlib.metadata import entry_points
+
+    others = {e.name: e.value for e in entry_points(group="askesis.engines")}
+    lacks = {name: missing(row.needs) for name, row in rows.items()}
+    if as_json:
+        plain = {
+            name: row.plain() | {"here": not lacks[name], "lacks": lacks[name]}
+            for name, row in rows.items()
+        }
+        print_json(plain | {name: {"target": target} for name, target in others.items()})
+        return
+    from askesis.cli.show import table
+
+    made = table("engine", "what it is for", "needs", "here")
+    for name, row in rows.items():
+        why = f"no: {', '.join(lacks[name])} not installed" if lacks[name] else "yes"
+        made.add_row(name, row.purpose, ", ".join(row.needs), why)
+    for name, target in others.items():
+        made.add_row(name, f"from {target}", "", "")
+    out.print(made)
+
+
+def missing(modules: Iterable[str]) -> list[str]:
+    """Which of these modules cannot be imported here; none is imported to find out."""
+    from importlib.util import find_spec
+
+    return [name for name in modules if find_spec(name) is None]
 
 
 def print_json(value: Any) -> None:

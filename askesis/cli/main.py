@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from askesis.cli import failures, options
-from askesis.cli.listing import list_rows, print_json
+from askesis.cli.listing import list_engines, list_rows, print_json
 from askesis.errors import AskesisError, ConfigError, nearest
 
 # Threads that wait for each other must sleep, not spin: on a busy machine spinning costs a factor
@@ -297,6 +297,14 @@ def worlds(as_json: AsJson = False) -> None:
     from askesis.worlds.table import WORLDS
 
     list_rows(console(), WORLDS, "world", as_json)
+
+
+@app.command()
+def engines(as_json: AsJson = False) -> None:
+    """The ways in which tokens come out of a model, and which of them this machine has."""
+    from askesis.engines.table import ENGINES
+
+    list_engines(console(), ENGINES, as_json)
 
 
 @app.command()

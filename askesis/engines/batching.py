@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from askesis.errors import ModelError
-from askesis.requests import SayTokens, ScoreTokens
+from askesis.requests import ReadTokens, SayTokens, ScoreTokens
 
 
 def groups_of(
@@ -20,30 +20,38 @@ def groups_of(
         context = np.ascontiguousarray(requests[i].context, np.int32)
         groups.setdefault(context.tobytes(), []).append(int(i))
     ordered = sorted(groups.values(), key=lambda g: -len(requests[g[0]].context))
-    return [(requests[g[0]].context, np.array(g)) for g in ordered]
+    return [(np.ascontiguousarray(requests[g[0]].context, np.int32), np.array(g)) for g in ordered]
 
 
 class Waiting:
-    """Requests that have not begun, in the order of `groups_of`."""
+    """Requests that have not begun, those of one context together.
 
-    def __init__(self, requests: Sequence[SayTokens], asked: np.ndarray) -> None:
-        self._groups = groups_of(requests, asked)
+    The largest allowances go first, so that a batch does not end with one long row.
+    """
+
+    def __init__(
+        self, requests: Sequence[SayTokens], asked: np.ndarray, limits: np.ndarray
+    ) -> None:
+        groups = groups_of(requests, asked)
+        groups.sort(key=lambda group: -int(limits[group[1]].max()))
+        self._groups = groups
         self._next = 0
         self.num = len(asked)
 
-    def take(self, most: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """(context, requests) of the next groups, at most `most` requests; a group may be cut."""
-        taken = []
-        while most and self._next < len(self._groups):
-            context, members = self._groups[self._next]
-            taken.append((context, members[:most]))
-            if len(members) > most:
-                self._groups[self._next] = (context, members[most:])
-            else:
-                self._next += 1
-            most -= len(taken[-1][1])
-            self.num -= len(taken[-1][1])
-        return taken
+    def peek(self, most: int) -> tuple[np.ndarray, np.ndarray]:
+        """Context and requests of the next group, `most` of them at most."""
+        context, members = self._groups[self._next]
+        return context, members[:most]
+
+    def pop(self, num: int) -> np.ndarray:
+        """Take the first `num` requests of the next group."""
+        context, members = self._groups[self._next]
+        if num < len(members):
+            self._groups[self._next] = (context, members[num:])
+        else:
+            self._next += 1
+        self.num -= num
+        return members[:num]
 
 
 def wholes_of(requests: Sequence[ScoreTokens]) -> tuple[list[np.ndarray], list[int]]:
@@ -64,6 +72,18 @@ def check_score(request: ScoreTokens, context_length: int) -> None:
             "a row to score does not fit the model's context",
             expected=f"at most {context_length} tokens",
             found=str(length),
+        )
+
+
+def check_read(request: ReadTokens, context_length: int) -> None:
+    """ModelError for a row that cannot be read for its value or hidden state."""
+    if not len(request.context):
+        raise ModelError("cannot read an empty context", hint="Give at least one token")
+    if len(request.context) > context_length:
+        raise ModelError(
+            "a row to read does not fit the model's context",
+            expected=f"at most {context_length} tokens",
+            found=str(len(request.context)),
         )
 
 

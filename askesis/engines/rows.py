@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from askesis.engines.stopping import StopStrings, StopTokens
+from askesis.errors import ModelError
 from askesis.records import StopReason
 from askesis.requests import EMPTY_SAID, Said, SayTokens
 
@@ -28,6 +29,8 @@ class Rows:
         self.requests = requests
         self.answers: list[Said] = [EMPTY_SAID] * len(requests)
         lengths = np.array([len(r.context) for r in requests], np.int64)
+        if len(lengths) and not lengths.all():
+            raise ModelError("cannot speak after an empty context", hint="Give at least one token")
         room = np.maximum(renderer.context_length - lengths, 0)
         asked = np.array(
             [
@@ -36,12 +39,12 @@ class Rows:
             ],
             np.int64,
         )
-        self._limits = np.maximum(np.minimum(asked, room), 0)
+        self.limits = np.maximum(np.minimum(asked, room), 0)
         self._cut = np.where(asked <= room, LENGTH, CONTEXT)
         self.context_lengths = lengths
         self._stop_tokens = StopTokens(requests, vocab_size)
         self._stop_strings = StopStrings(requests, renderer)
-        width = int(self._limits.max(initial=1))
+        width = int(self.limits.max(initial=1))
         self.n = 0
         self.who = np.zeros(capacity, np.int64)  # request of each slot
         self.said = np.zeros(capacity, np.int64)  # tokens said so far
@@ -51,7 +54,7 @@ class Rows:
         self._tokens = np.zeros((capacity, width), np.int32)
         self._logp_sampling = np.zeros((capacity, width), np.float32)
         self._logp_model = np.zeros((capacity, width), np.float32)
-        for i in np.nonzero(self._limits == 0)[0]:
+        for i in np.nonzero(self.limits == 0)[0]:
             if asked[i] <= 0 and room[i] > 0:
                 self.answers[i] = Said(
                     EMPTY_SAID.tokens, EMPTY_SAID.logp_sampling, EMPTY_SAID.logp_model,
@@ -61,18 +64,26 @@ class Rows:
     @property
     def to_say(self) -> np.ndarray:
         """Requests that have room to say anything."""
-        return np.nonzero(self._limits > 0)[0]
+        return np.nonzero(self.limits > 0)[0]
 
-    def longest(self) -> int:
-        """Tokens of the longest row that may come about, its context included."""
-        return int((self.context_lengths + self._limits).max(initial=1))
+    def final_lengths(self, requests: np.ndarray) -> list[int]:
+        """Positions each request may come to compute: nothing reads its very last token."""
+        return (self.context_lengths[requests] + self.limits[requests] - 1).tolist()
+
+    def final_length(self, slot: int) -> int:
+        return self.final_lengths(self.who[slot : slot + 1])[0]
+
+    def computed(self, slot: int) -> np.ndarray:
+        """The tokens whose keys and values a row holds: all but the newest."""
+        context = self.requests[self.who[slot]].context
+        return np.concatenate([context, self._tokens[slot, : self.said[slot] - 1]])
 
     def add(self, requests: np.ndarray) -> slice:
         """Let requests begin, in the slots after the running ones."""
         some = slice(self.n, self.n + len(requests))
         self.who[some], self.said[some] = requests, 0
         self.length[some] = self.context_lengths[requests]
-        self._limit[some] = self._limits[requests]
+        self._limit[some] = self.limits[requests]
         self.n = some.stop
         return some
 

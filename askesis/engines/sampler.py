@@ -9,6 +9,8 @@ allowed tokens, temperature, top-k, top-p, min-p, each on what the one before le
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,12 +23,22 @@ WIDE_VOCABULARY = 4096  # from here on cumulative sums are float64: float32 lose
 
 
 class Sampler:
-    """Draws for the rows of one `say` call. Rows are indices into its requests."""
+    """Draws for the rows of one `say` call. Rows are indices into its requests.
+
+    num_sayable: ids from here on are never drawn (None: all of `vocab_size` may be). Output
+    layers are often padded to a round size, and their tokeniser has no text for the rest.
+    """
 
     def __init__(
-        self, requests: Sequence[SayTokens], vocab_size: int, device: torch.device | str = "cpu"
+        self,
+        requests: Sequence[SayTokens],
+        vocab_size: int,
+        device: torch.device | str = "cpu",
+        num_sayable: int | None = None,
     ) -> None:
         self.vocab_size, self.device = vocab_size, torch.device(device)
+        self.num_sayable = min(vocab_size, num_sayable or vocab_size)
+        self._padded = self.num_sayable < vocab_size
         self.keys = np.array([r.key & (2**64 - 1) for r in requests], np.uint64)
         distinct, which = _distinct([r.sampling for r in requests])
         self._which = which
@@ -35,11 +47,15 @@ class Sampler:
         self._top_p = np.array([s.top_p for s in distinct], np.float32)
         self._min_p = np.array([s.min_p for s in distinct], np.float32)
         for sampling in distinct:
-            _check(sampling, vocab_size)
+            _check(sampling, self.num_sayable)
         self._added = self._added_logits(distinct)
         filters = (self._top_k > 0) | (self._top_p < 1) | (self._min_p > 0)
         self._plain = self._added is None and not filters.any() and (self._temperature == 1).all()
         self._filtered = bool(filters.any())
+        self._kernel: Any = None
+        simple = self._added is None and not self._filtered and not self._padded
+        if self.device.type == "cpu" and simple:
+            self._kernel = _compiled_draw()
 
     def noise(self, rows: np.ndarray, said: np.ndarray) -> np.ndarray:
         """The uniform number of each row for its next token; `said` tokens came before."""
@@ -53,14 +69,22 @@ class Sampler:
 
         ModelError where the logits are not numbers.
         """
-        noise = torch.from_numpy(self.noise(rows, said)).to(self.device)
+        drawn = self.noise(rows, said)
+        if self._kernel is not None:
+            return self._compiled(logits, self._temperature[self._which[rows]], drawn)
+        noise = torch.from_numpy(drawn).to(self.device)
         if self._plain:
             p = torch.softmax(logits, -1)
+            if self._padded:
+                p[:, self.num_sayable :] = 0
             tokens = _choose(p, noise)
             logp = p.gather(1, tokens[:, None])[:, 0].log_()
-            return tokens, logp, logp
+            return tokens, logp - p.sum(-1).log_() if self._padded else logp, logp
         which = self._which[rows]
         z = logits if self._added is None else logits + self._added[self._tensor(which)]
+        if self._padded:
+            z = z.clone() if z is logits else z
+            z[:, self.num_sayable :] = -torch.inf
         temperature = self._temperature[which]
         greedy = temperature == 0
         if (temperature != 1).any():
@@ -77,6 +101,20 @@ class Sampler:
             logp_sampling = logp_sampling.masked_fill_(self._tensor(greedy), 0.0)
         logp_model = logits.gather(1, place)[:, 0] - logits.logsumexp(-1)
         return tokens, logp_sampling, logp_model
+
+    def _compiled(
+        self, logits: torch.Tensor, temperature: np.ndarray, noise: np.ndarray
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        n = len(noise)
+        tokens = np.empty(n, np.int64)
+        logp_sampling, logp_model = np.empty(n, np.float32), np.empty(n, np.float32)
+        scratch = np.empty(self.vocab_size + 31, np.float32)
+        z = logits.contiguous().numpy()
+        self._kernel(z, temperature, noise, tokens, logp_sampling, logp_model, scratch)
+        if n and tokens.min() < 0:
+            raise _not_numbers()
+        found = (tokens, logp_sampling, logp_model)
+        return tuple(torch.from_numpy(a) for a in found)  # type: ignore[return-value]
 
     def _filter(self, z: torch.Tensor, which: np.ndarray) -> torch.Tensor:
         """Logits with what top-k, top-p and min-p leave out at -inf."""
@@ -120,13 +158,26 @@ def _choose(p: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
     threshold = torch.minimum((noise * total).to(total.dtype), below)
     tokens = torch.searchsorted(cumulative, threshold[:, None], right=True)[:, 0]
     if int(tokens.max()) >= p.shape[1]:  # NaN compares false with everything
-        raise ModelError(
-            "the model's probabilities are not numbers",
-            expected="finite logits",
-            found="NaN or infinity",
-            hint="The weights are broken: load an earlier snapshot or lower the learning rate",
-        )
+        raise _not_numbers()
     return tokens
+
+
+def _not_numbers() -> ModelError:
+    return ModelError(
+        "the model's probabilities are not numbers",
+        expected="finite logits",
+        found="NaN or infinity",
+        hint="The weights are broken: load an earlier snapshot or lower the learning rate",
+    )
+
+
+def _compiled_draw() -> Any:
+    """The compiled way to draw without filters, or None where numba is not installed."""
+    if find_spec("numba") is None:
+        return None
+    from askesis.engines.kernels import draw
+
+    return draw
 
 
 def _top(z: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:

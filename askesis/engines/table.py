@@ -45,4 +45,4 @@ ENGINES: dict[str, Row] = {
         page=_PAGE,
     ),
 }
-AUTOMATIC = ("scripted", "tabular", "array", "native", "transformers")
+AUTOMATIC = ("scripted", "tabular", "array", "native", "transformers", "openai")

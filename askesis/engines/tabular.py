@@ -8,132 +8,119 @@ from typing import Any
 import numpy as np
 import torch
 
+from askesis.engines.batching import check_read, check_score
+from askesis.engines.rows import GOES_ON, Rows
+from askesis.engines.sampler import Sampler
+from askesis.errors import ModelError, nearest
 from askesis.models.tabular import TabularModel
 from askesis.protocols import Gauge
-from askesis.records import StopReason
-from askesis.requests import EMPTY_SAID, ReadTokens, Said, SayTokens, ScoreTokens
-from askesis.rng import uniforms
+from askesis.requests import ReadTokens, Said, SayTokens, ScoreTokens
 
 
 class TabularEngine:
-    """Speaks for a `TabularModel`, all rows in step. Exact, replayable, with a value head."""
+    """Speaks for a `TabularModel`, all rows in step, by table look-up."""
 
     name = "tabular"
     capabilities = frozenset(
-        {"say", "score", "value", "logp", "allowed", "exact_logp", "replayable"}
+        {
+            *("say", "score", "value", "logp", "exact_logp", "replayable"),
+            *("allowed", "bias", "stop_strings", "min_p", "named_weights"),
+        }
     )
 
     def __init__(self, model: Any) -> None:
         self.model = model
         self.gauge = Gauge()
-        self.table: torch.Tensor | None = None  # pinned weights, None: the model's own
+        self._sets: dict[str, Any] = {"": model}  # an entry, or a mapping of pinned tensors
 
     @classmethod
     def refusal(cls, model: Any) -> str:
         return "" if isinstance(model, TabularModel) else "it is no table of logits"
 
     def say(self, requests: Sequence[SayTokens]) -> list[Said]:
-        said: list[Said] = [EMPTY_SAID] * len(requests)
-        rows = [_Row(i, r, self.model.renderer) for i, r in enumerate(requests)]
-        live = [row for row in rows if row.room > 0]
-        while live:
-            model_logp, sampling_logp = self._next(live)
-            keys = np.array([r.request.key for r in live], np.uint64)
-            noise = uniforms(keys, np.array([len(r.tokens) for r in live]))
-            choice = _draw(sampling_logp, noise)
-            for i, row in enumerate(live):
-                row.add(int(choice[i]), sampling_logp[i, choice[i]], model_logp[i, choice[i]])
-            for row in live:
-                if row.stop is not None:
-                    said[row.index] = row.said()
-            live = [row for row in live if row.stop is None]
-        return said
-
-    def _next(self, rows: list[_Row]) -> tuple[np.ndarray, np.ndarray]:
-        contexts = [np.append(r.request.context, np.array(r.tokens, np.int32)) for r in rows]
-        logits = self._logits(contexts)
-        model_logp = torch.log_softmax(logits, -1)
-        for i, row in enumerate(rows):
-            sampling = row.request.sampling
-            if sampling.allowed is not None:
-                kept = logits[i, list(sampling.allowed)]
-                logits[i] = -torch.inf
-                logits[i, list(sampling.allowed)] = kept
-            if sampling.temperature == 0:
-                best = int(logits[i].argmax())
-                logits[i] = -torch.inf
-                logits[i, best] = 0.0
-            else:
-                logits[i] /= sampling.temperature
-        return model_logp.numpy(), torch.log_softmax(logits, -1).numpy()
-
-    def _logits(self, contexts: Sequence[np.ndarray]) -> torch.Tensor:
-        if self.table is None:
-            return self.model.next_logits(contexts)
-        logits = self.table[torch.tensor([int(c[-1]) for c in contexts])].clone()
-        logits[:, self.model.renderer.pad_token] = -torch.inf
-        return logits
+        """One answer per request, in order. A context without room left says nothing."""
+        if not requests:
+            return []
+        renderer = self.model.renderer
+        rows = Rows(requests, renderer, len(requests), renderer.vocab_size)
+        sampler = Sampler(requests, renderer.vocab_size)
+        rows.add(rows.to_say)
+        rows.last[: rows.n] = [requests[i].context[-1] for i in rows.who[: rows.n]]
+        self.gauge.num_read += sum(len(requests[i].context) for i in rows.to_say)
+        tables, sets = self._tables("logits", requests)
+        while rows.n:
+            self.gauge.running = rows.n
+            some, who = slice(0, rows.n), rows.who[: rows.n]
+            logits = self._logits(tables, sets[who], rows.last[some])
+            drawn = [d.numpy() for d in sampler.draw(logits, who, rows.said[some])]
+            self.gauge.num_said += rows.n
+            why = rows.record(some, *drawn)
+            over = np.nonzero(why != GOES_ON)[0]
+            if len(over):
+                rows.retire(over, why[over])
+        self.gauge.running = 0
+        return rows.answers
 
     def score(self, requests: Sequence[ScoreTokens]) -> list[np.ndarray]:
-        found = []
+        """float32 (N,) log-probabilities of each target, under the model at temperature one."""
         for request in requests:
-            seen = np.concatenate([request.context, request.target])
-            contexts = [seen[: len(request.context) + i] for i in range(len(request.target))]
-            if not contexts:
-                found.append(np.zeros(0, np.float32))
-                continue
-            logp = torch.log_softmax(self._logits(contexts), -1)
-            found.append(logp[range(len(contexts)), request.target.astype(int)].numpy())
-        return found
+            check_score(request, self.model.renderer.context_length)
+        if not requests:
+            return []
+        lengths = [len(r.target) for r in requests]
+        tables, sets = self._tables("logits", requests)
+        read = [np.append(r.context[-1:], r.target[:-1]) for r in requests if len(r.target)]
+        targets = np.concatenate([r.target for r in requests]).astype(np.int64)
+        if not len(targets):
+            return [np.zeros(0, np.float32) for _ in requests]
+        logits = self._logits(tables, np.repeat(sets, lengths), np.concatenate(read))
+        logp = torch.log_softmax(logits, -1).numpy()[np.arange(len(targets)), targets]
+        return np.split(logp, np.cumsum(lengths)[:-1])
 
     def value(self, requests: Sequence[ReadTokens]) -> list[float]:
-        return self.model.values([r.context for r in requests])
+        """The value head after each context."""
+        for request in requests:
+            check_read(request, self.model.renderer.context_length)
+        if not requests:
+            return []
+        tables, sets = self._tables("value", requests)
+        return tables[sets, np.array([int(r.context[-1]) for r in requests])].tolist()
 
     def load(self, weights: Mapping[str, Any], name: str = "") -> None:
-        self.table = weights["logits"].detach().clone()
+        """Speak with a copy of these weights from the next request on, as `name`."""
+        self._sets[name] = {key: tensor.detach().clone() for key, tensor in weights.items()}
+
+    def attach(self, model: Any, name: str) -> None:
+        """Speak for another table of the same alphabet, with what it weighs at the time."""
+        self._sets[name] = model
+
+    def drop(self, name: str) -> None:
+        """Forget the weights of that name."""
+        self._sets.pop(name, None)
 
     def clear(self) -> None:
         """Nothing is cached."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Let go of pinned tables."""
+        self._sets = {"": self.model}
 
+    def _tables(self, key: str, requests: Sequence[Any]) -> tuple[torch.Tensor, np.ndarray]:
+        """The tensors of that name of the sets that are asked for, stacked; which set each request
+        wants, (N,)."""
+        names = {name: i for i, name in enumerate(dict.fromkeys(r.weights for r in requests))}
+        found = []
+        for name in names:
+            if name not in self._sets:
+                hint = nearest(name, self._sets)
+                raise ModelError(f"engine {self.name!r} has no weights {name!r}", hint=hint)
+            one = self._sets[name]
+            tensor = one[key] if isinstance(one, Mapping) else getattr(one.module, key)
+            found.append(tensor.detach())
+        return torch.stack(found), np.array([names[r.weights] for r in requests])
 
-class _Row:
-    """One request while it is spoken."""
-
-    def __init__(self, index: int, request: SayTokens, renderer: Any) -> None:
-        self.index, self.request = index, request
-        self.tokens: list[int] = []
-        self.sampling_logp: list[float] = []
-        self.model_logp: list[float] = []
-        self.stop: StopReason | None = None
-        self.room = renderer.context_length - len(request.context)
-        self.limit = request.sampling.max_tokens or self.room
-
-    def add(self, token: int, sampling_logp: float, model_logp: float) -> None:
-        self.tokens.append(token)
-        self.sampling_logp.append(sampling_logp)
-        self.model_logp.append(model_logp)
-        if token in self.request.stop_tokens:
-            self.stop = StopReason.ENDED
-        elif len(self.tokens) >= self.limit:
-            self.stop = StopReason.LENGTH
-        elif len(self.tokens) >= self.room:
-            self.stop = StopReason.CONTEXT
-
-    def said(self) -> Said:
-        assert self.stop is not None
-        return Said(
-            np.array(self.tokens, np.int32),
-            np.array(self.sampling_logp, np.float32),
-            np.array(self.model_logp, np.float32),
-            self.stop,
-        )
-
-
-def _draw(logp: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Inverse-CDF choice per row: (N, V) log-probabilities, (N,) uniforms -> (N,) ids."""
-    cumulative = np.exp(logp.astype(np.float64)).cumsum(-1)
-    threshold = noise[:, None] * cumulative[:, -1:]
-    return (cumulative <= threshold).sum(-1)
+    def _logits(self, tables: torch.Tensor, sets: np.ndarray, lasts: np.ndarray) -> torch.Tensor:
+        """(N, vocab) after each last token; padding is never allowed."""
+        logits = tables[sets, lasts]
+        logits[:, self.model.renderer.pad_token] = -torch.inf
+        return logits

@@ -11,6 +11,7 @@ from typing import Any
 import askesis
 from askesis.config import coerce, from_tree, override
 from askesis.errors import ConfigError, WorldError
+from askesis.models.bases import opening_order
 from askesis.models.load import open_model
 from askesis.plan import Plan
 from askesis.registry import look_up
@@ -68,13 +69,16 @@ def open_models(plan: Plan, seed: int, say: Say = print) -> dict[str, Any]:
     """The models of a plan. The tiny default is warm-started on the plan's worlds."""
     from askesis.lab.warm_start import warm_model
 
-    models = {}
-    for name, spec in plan.models.items():
-        if spec.source == "tiny":
+    models: dict[str, Any] = {}
+    for name in opening_order(plan.models):
+        spec = plan.models[name]
+        if spec.base:
+            models[name] = open_model(name, spec, base=models[spec.base])
+        elif spec.source == "tiny":
             models[name] = warm_model(name, spec, dict(plan.worlds), say=say)
         else:
             models[name] = open_model(name, spec)
-    return models
+    return {name: models[name] for name in plan.models}
 
 
 def begin(

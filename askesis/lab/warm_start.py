@@ -16,7 +16,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,7 @@ def warm_model(
             )
         _keep(model, place, {"settings": asdict(settings), "report": report})
         say(f"Warm start done: held-out loss {report['held_out_loss']:.3f} a token")
-    return open_model(name, ModelSpec(source=str(place), trainable=spec.trainable))
+    return open_model(name, replace(spec, source=str(place)))
 
 
 @contextmanager

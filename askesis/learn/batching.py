@@ -2,8 +2,9 @@
 
 Two cuts, and they mean different things. An *optimiser step* is a set of samples whose mean
 gradient is applied at once: its composition is random and part of the method. A *micro-batch* is
-a piece of a step that fits in cache or memory: it changes nothing but speed, so samples are
-sorted by length inside a step and rows of one piece are nearly equally long.
+a piece of a step that fits in cache or memory: it changes nothing but speed. Models that work on
+the real tokens alone get samples that begin alike side by side, because they compute a common
+beginning once; others get samples sorted by length, so that little of a piece is padding.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from askesis.errors import ConfigError
+from askesis.models.packing import SHARED_AT_LEAST
 from askesis.records import NOTHING, Sample
 
 
@@ -30,9 +32,14 @@ class Batch:
     arrays: each (N, ...), in the dtype it was made with. columns: the floating arrays of one
     number per step, float32 (N,). lengths: int64, steps per sample.
 
-    sample: int64, the sample (atom) each row belongs to, counted within this batch.
-    sample_columns: per-sample scalars, each float32 (num_samples,).
-    num_tokens: real tokens or steps, without padding.
+    sample: int64, the sample (atom) each row belongs to, counted within this batch; rows of one
+    sample are neighbours, in the order it has them. place: int64, which of its sample's rows each
+    row is, from 0. sample_columns: per-sample scalars, each float32 (num_samples,).
+    mask: bool, (B, T) or (N,): what is learnt. Where the column "weight" is not 0, or, without one,
+    where any column is not 0, and without columns everywhere. Log-probabilities are computed
+    there; elsewhere they may be 0.
+    num_tokens: real tokens or steps, without padding. reference: another module of the same
+    vocabulary, for objectives that use "kl".
     """
 
     tokens: Tensor
@@ -43,16 +50,33 @@ class Batch:
     num_samples: int
     num_tokens: int
     arrays: Mapping[str, Tensor] = field(default=NOTHING)
+    place: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
+    mask: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))
+    reference: Any = None
 
     def column(self, name: str) -> Tensor:
-        """A column by name. Raises ConfigError where the selector did not make it."""
-        if name not in self.columns:
-            raise ConfigError(
-                f"an objective needs the column {name!r}, which the selected samples do not have",
-                found=", ".join(self.columns) or "no columns",
-                hint="choose a selector that makes it",
-            )
-        return self.columns[name]
+        """A column by name: per token (B, T), or a sample's number given to each row, (B,).
+
+        For array samples both are (N,). Raises ConfigError where the selector did not make it.
+        """
+        if name in self.columns:
+            return self.columns[name]
+        if name in self.sample_columns:
+            return self.sample_columns[name][self.sample]
+        raise ConfigError(
+            f"an objective needs the column {name!r}, which the selected samples do not have",
+            found=", ".join([*self.columns, *self.sample_columns]) or "no columns",
+            hint="choose a selector that makes it",
+        )
+
+    def has(self, name: str) -> bool:
+        """Whether there is a column of that name."""
+        return name in self.columns or name in self.sample_columns
+
+    @property
+    def sign(self) -> Tensor:
+        """float32, 1 for the first row of each sample and -1 for the others: chosen, rejected."""
+        return 1.0 - 2.0 * (self.place > 0).float()
 
 
 def size_of(sample: Sample) -> int:
@@ -67,7 +91,9 @@ def longest(sample: Sample) -> int:
     return max((len(s.tokens) for s in sample.sequences), default=1)
 
 
-def steps_of_epoch(sizes: np.ndarray, batch_tokens: int, order: np.ndarray) -> Iterator[np.ndarray]:
+def steps_of_epoch(
+    sizes: np.ndarray, batch_tokens: float, order: np.ndarray
+) -> Iterator[np.ndarray]:
     """Indices of the samples of each optimiser step of one epoch.
 
     sizes: tokens per sample. order: a permutation. Steps get nearly equal numbers of tokens, as
@@ -86,13 +112,58 @@ def steps_of_epoch(sizes: np.ndarray, batch_tokens: int, order: np.ndarray) -> I
             yield chosen
 
 
-def micro_batches(samples: Sequence[Sample], micro_batch_tokens: int) -> Iterator[list[Sample]]:
-    """Pieces of one optimiser step: sorted by length, each at most `micro_batch_tokens` padded.
+def has_column(sample: Sample, name: str) -> bool:
+    """Whether all rows of a sample, or the sample itself, have a column of that name."""
+    if name in sample.columns or name in sample.arrays:
+        return True
+    return bool(sample.sequences) and all(name in r.columns for r in sample.sequences)
 
-    A sample is never split; one that is larger than the limit is a piece of its own. Equally
-    long samples keep their order, so the cut is a function of the step alone. Pieces are made
-    nearly equally large.
+
+def is_learnt(sample: Sample) -> bool:
+    """Whether anything is learnt from a sample: whether any of its tokens has a weight.
+
+    Where there is no column "weight", whether any column is anywhere not 0, and without columns
+    always.
     """
+    columns = [r.columns for r in sample.sequences if r.columns]
+    if not columns:
+        return True
+    read = ["weight"] if any("weight" in c for c in columns) else None
+    return any(np.any(c[name]) for c in columns for name in (read or c) if name in c)
+
+
+def prompt_of(sample: Sample) -> bytes:
+    """What a sample's first sequence has in front of the first learnt token: its prompt."""
+    if not sample.sequences:
+        return b""
+    row = sample.sequences[0]
+    learnt = [np.flatnonzero(column) for column in row.columns.values()]
+    first = min((int(found[0]) for found in learnt if len(found)), default=0)
+    return row.tokens[:first].tobytes()
+
+
+def order_of_prompts(samples: Sequence[Sample], rng: np.random.Generator) -> np.ndarray:
+    """A random order of samples in which those with the same prompt are neighbours."""
+    found: dict[bytes, list[int]] = {}
+    for i, sample in enumerate(samples):
+        found.setdefault(prompt_of(sample), []).append(i)
+    groups = list(found.values())
+    return np.concatenate([np.array(groups[g]) for g in rng.permutation(len(groups))])
+
+
+def micro_batches(
+    samples: Sequence[Sample], micro_batch_tokens: int, packs: bool = False
+) -> Iterator[list[Sample]]:
+    """Pieces of one optimiser step, each of at most `micro_batch_tokens` positions.
+
+    packs: whether the model computes real tokens alone, and common beginnings once; positions are
+    then such tokens, and the limit is kept to within one sample. Otherwise they are those of rows
+    padded to the longest. A sample is never split; one that is larger than the limit is a piece
+    of its own. The cut is a function of the step alone.
+    """
+    if packs and samples and all(s.sequences for s in samples):
+        yield from _packed_pieces(samples, micro_batch_tokens)
+        return
     ordered = sorted(samples, key=longest)
     piece: list[Sample] = []
     rows = 0
@@ -105,6 +176,56 @@ def micro_batches(samples: Sequence[Sample], micro_batch_tokens: int) -> Iterato
         rows = more
     if piece:
         yield piece
+
+
+def _packed_pieces(samples: Sequence[Sample], limit: int) -> Iterator[list[Sample]]:
+    """Families of samples that begin alike, families of like length together, equal pieces.
+
+    The number of pieces is even where it is above one, so that two cores have equally much to do.
+    """
+    # Big-endian bytes sort as the tokens do: samples that begin alike become neighbours.
+    keys = [s.sequences[0].tokens.astype(">i4").tobytes() for s in samples]
+    by_start = [samples[i] for i in sorted(range(len(samples)), key=keys.__getitem__)]
+    new = _new_tokens(by_start)
+    families = np.flatnonzero(new[:, 1])
+    lengths = np.array([longest(s) for s in by_start])
+    longest_in = np.maximum.reduceat(lengths, families)
+    sizes = np.add.reduceat(new[:, 0], families)
+    ends = np.append(families[1:], len(by_start))
+    order = np.lexsort((families, sizes / (ends - families), longest_in))
+    ordered = [i for f in order for i in range(families[f], ends[f])]
+    cost = new[ordered, 0].astype(float)
+    num_pieces = max(1, int(-(-cost.sum() // limit)))
+    if num_pieces > 1 or cost.sum() > WORTH_TWO:
+        num_pieces += num_pieces % 2
+    middles = (np.cumsum(cost) - cost / 2) * num_pieces / max(1.0, cost.sum())
+    piece_of = np.minimum(middles.astype(int), num_pieces - 1)
+    for piece in np.unique(piece_of):
+        yield [by_start[ordered[i]] for i in np.flatnonzero(piece_of == piece)]
+
+
+WORTH_TWO = 512  # tokens of a step below which one core is as fast as two
+
+
+def _new_tokens(samples: Sequence[Sample]) -> np.ndarray:
+    """Per sample, in this order: tokens to compute, and 1 where it shares nothing with the last.
+
+    (num_samples, 2). A beginning in common with the row before is not computed again.
+    """
+    found = np.zeros((len(samples), 2), np.int64)
+    last = np.zeros(0, np.int32)
+    for i, sample in enumerate(samples):
+        for j, row in enumerate(sample.sequences):
+            both = min(len(last), len(row.tokens) - 1)
+            differ = np.flatnonzero(last[:both] != row.tokens[:both])
+            common = int(differ[0]) if len(differ) else both
+            common = common if common >= SHARED_AT_LEAST else 0
+            found[i, 0] += len(row.tokens) - common
+            if not j and not common:
+                found[i, 1] = 1
+            last = row.tokens
+    found[0, 1] = 1
+    return found
 
 
 def _rows(sample: Sample) -> int:
@@ -141,11 +262,15 @@ def _token_rows(
     tokens = np.full((len(rows), width), pad_token, np.int64)
     tokens[real] = np.concatenate([r.tokens for r in rows])
     columns: dict[str, Tensor] = {}
-    for name in dict.fromkeys(name for r in rows for name in r.columns):
+    names = dict.fromkeys(name for r in rows for name in r.columns)
+    mask = np.zeros((len(rows), width), bool) if names else real
+    for name in names:
         column = np.zeros((len(rows), width), np.float32)
         column[real] = np.concatenate(
             [r.columns.get(name, np.zeros(len(r.tokens), np.float32)) for r in rows]
         )
+        if name == "weight" or "weight" not in names:
+            mask |= column != 0
         columns[name] = torch.from_numpy(column).to(device)
     return Batch(
         torch.from_numpy(tokens).to(device),
@@ -155,7 +280,15 @@ def _token_rows(
         scalars,
         len(samples),
         int(lengths.sum()),
+        place=torch.from_numpy(_places(owner)).to(device),
+        mask=torch.from_numpy(mask).to(device),
     )
+
+
+def _places(owner: np.ndarray) -> np.ndarray:
+    """Which of its owner's rows each row is, from 0; rows of one owner are neighbours."""
+    starts = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
+    return np.arange(len(owner)) - np.repeat(starts, np.diff(np.r_[starts, len(owner)]))
 
 
 def _array_rows(
@@ -173,16 +306,28 @@ def _array_rows(
         for name, array in arrays.items()
         if array.ndim == 1 and array.is_floating_point()
     }
+    owner = np.repeat(np.arange(len(samples)), lengths)
     return Batch(
         torch.zeros((0, 0), dtype=torch.int64, device=device),
         columns,
         torch.from_numpy(lengths).to(device),
-        torch.from_numpy(np.repeat(np.arange(len(samples)), lengths)).to(device),
+        torch.from_numpy(owner).to(device),
         scalars,
         len(samples),
         int(lengths.sum()),
         arrays,
+        torch.from_numpy(_places(owner)).to(device),
+        _array_mask(columns, len(owner), device),
     )
+
+
+def _array_mask(columns: Mapping[str, Tensor], num_steps: int, device: Any) -> Tensor:
+    if "weight" in columns:
+        return columns["weight"] != 0
+    mask = torch.zeros(num_steps, dtype=torch.bool, device=device)
+    for column in columns.values():
+        mask |= column != 0
+    return mask
 
 
 def step_norm(samples: Sequence[Sample]) -> dict[str, float]:

@@ -81,3 +81,9 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) ->
     """The same learning rate for every group, times the group's own `lr_factor`."""
     for group in optimizer.param_groups:
         group["lr"] = learning_rate * group.get("lr_factor", 1.0)
+
+
+def num_made(optimizer: torch.optim.Optimizer) -> int:
+    """How many updates an optimiser has made in its life, over rounds and restarts."""
+    steps = [int(state["step"]) for state in optimizer.state.values() if "step" in state]
+    return max(steps, default=0)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from askesis.errors import ConfigError, ModelError
-from askesis.learn.batching import collate, micro_batches, size_of, step_norm
+from askesis.learn.batching import collate, is_learnt, micro_batches, size_of, step_norm
 from askesis.learn.optimizer import set_learning_rate
+from askesis.learn.precision import Precision, product_dtype
 from askesis.records import Sample
 
 T = TypeVar("T")
@@ -23,12 +25,18 @@ ATOM_SIZES = {"pair": 2}  # how many sequences an atom must have, where that is 
 
 @dataclass(slots=True)
 class StepReport:
-    """What one optimiser step did. `positions` counts padding too; `refused` says why not."""
+    """What one optimiser step did.
+
+    tokens: real tokens learnt from, contexts included. positions: those that were computed, of
+    which `padding` were padding; fewer than `tokens` where beginnings were shared. refused: why
+    the update was not applied ("" where it was).
+    """
 
     loss: float = 0.0
     grad_norm: float = 0.0
     tokens: int = 0
     positions: int = 0
+    padding: int = 0
     refused: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
 
@@ -41,6 +49,7 @@ class _Piece:
     metrics: Mapping[str, Tensor]
     tokens: int
     positions: int
+    padding: int
 
 
 class Trainer:
@@ -49,7 +58,11 @@ class Trainer:
     objectives: what is minimised, the sum of coef * loss. micro_batch_tokens: padded positions a
     forward pass may have. max_grad_norm: gradients longer than this are scaled down to it (0:
     never). hooks: (retainer, its Context) pairs. num_workers: micro-batches computed at once
-    (None: as many as torch has threads for a small model on a CPU, else 1).
+    (None: as many as torch has threads for a small model on a CPU, else 1). precision: of the
+    matrix products (`askesis.learn.precision`); weights, log-probabilities, losses and sums stay
+    as they are. recompute: keep little for the backward pass and compute the rest again there.
+    reference: another module of the same vocabulary, for objectives that use "kl". processes:
+    several processes that each compute a part of every step (`askesis.learn.several_processes`).
     """
 
     def __init__(
@@ -61,6 +74,10 @@ class Trainer:
         max_grad_norm: float,
         hooks: Sequence[tuple[Any, Any]] = (),
         num_workers: int | None = None,
+        precision: Precision = "float32",
+        recompute: bool = False,
+        reference: Any = None,
+        processes: Any = None,
     ) -> None:
         self.model, self.objectives = model, tuple(objectives)
         self.micro_batch_tokens, self.max_grad_norm = micro_batch_tokens, max_grad_norm
@@ -77,6 +94,15 @@ class Trainer:
             num_workers = torch.get_num_threads() if small and on_cpu else 1
         self.num_workers = num_workers
         self.pad_token = model.renderer.pad_token if model.renderer is not None else 0
+        self.packs = bool(getattr(model, "packs", False))
+        self.dtype = product_dtype(precision, self.device)
+        self.reference, self.processes = reference, processes
+        _set_recompute(model, recompute)
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether an objective compares with another snapshot."""
+        return "logp_reference" in self.needs or bool(self.uses & {"kl", "logits_reference"})
 
     def check(self, samples: Sequence[Sample]) -> None:
         """Raises ConfigError for samples that are not for this model or these objectives."""
@@ -110,11 +136,15 @@ class Trainer:
         """Add the gradient of one whole step to the parameters' `.grad`.
 
         The step is cut into micro-batches, each divided by the step's own counts, so the cut
-        changes rounding and nothing else.
+        changes rounding and nothing else. Samples that nothing is learnt from count in the step
+        and are not computed. Several processes each compute every n-th micro-batch; what they
+        found is added up before the retainers' losses, which every process computes.
         """
         report = StepReport()
         norm = step_norm(samples)
-        pieces = list(micro_batches(samples, self.micro_batch_tokens))
+        pieces = self.pieces([s for s in samples if is_learnt(s)])
+        if self.processes is not None:
+            pieces = self.processes.share(pieces)
         losses: list[Tensor] = []
         metrics: dict[str, list[Tensor]] = {}
         for piece in self._served(pieces, norm):
@@ -123,14 +153,27 @@ class Trainer:
                 metrics.setdefault(name, []).append(value)
             report.tokens += piece.tokens
             report.positions += piece.positions
+            report.padding += piece.padding
+        report.loss = _sum(losses)
+        report.metrics = {k: _sum(v) for k, v in metrics.items()}
+        if self.processes is not None:
+            self.processes.add_up(report, self.trained)
         for hook, ctx in self.extra:
             extra = hook.extra_loss(ctx, self.model)
             if extra.requires_grad:
                 extra.backward()
-            losses.append(extra.detach())
-        report.loss = float(torch.stack([x.double().reshape(()) for x in losses]).sum())
-        report.metrics = {k: float(torch.stack(v).double().sum()) for k, v in metrics.items()}
+            report.loss += float(extra.detach())
         return report
+
+    def pieces(self, samples: Sequence[Sample]) -> list[list[Sample]]:
+        """The micro-batches of a step for this model."""
+        return list(micro_batches(samples, self.micro_batch_tokens, self.packs))
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Products in the trainer's precision, for the thread that enters it."""
+        if self.dtype is None or self.device is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.dtype)
 
     def _served(self, pieces: list[list[Sample]], norm: Mapping[str, float]) -> Iterator[_Piece]:
         """The pieces' losses, in order, their gradients added to `.grad` in the same order."""
@@ -176,15 +219,19 @@ class Trainer:
 
     def _forward(self, samples: list[Sample], norm: Mapping[str, float]) -> tuple[_Piece, Tensor]:
         batch = collate(samples, self.pad_token, self.device)
-        out = self.model.outputs(batch, self.uses)
+        if self.reference is not None:
+            batch = replace(batch, reference=self.reference)
+        with self.autocast():
+            out = self.model.outputs(batch, self.uses)
         total: Any = 0.0
         metrics: dict[str, Tensor] = {}
         for objective in self.objectives:
             loss, found = objective(out, batch, norm)
             total = total + objective.coef * loss
             metrics |= {name: torch.as_tensor(value).detach() for name, value in found.items()}
-        positions = max(batch.tokens.numel(), batch.num_tokens)
-        return _Piece(total.detach(), metrics, batch.num_tokens, positions), total
+        positions = getattr(out, "positions", max(batch.tokens.numel(), batch.num_tokens))
+        padding = max(0, positions - batch.num_tokens)
+        return _Piece(total.detach(), metrics, batch.num_tokens, positions, padding), total
 
     def update(
         self, optimizer: torch.optim.Optimizer, samples: Sequence[Sample], learning_rate: float
@@ -230,6 +277,21 @@ class Trainer:
                 hint="the learning diverged: lower learning-rate, then fork from an earlier round",
             )
         return "loss" if not bool(finite[0]) else "gradient"
+
+
+def _sum(values: Sequence[Tensor]) -> float:
+    return float(torch.stack([x.double().reshape(()) for x in values]).sum()) if values else 0.0
+
+
+def _set_recompute(model: Any, recompute: bool) -> None:
+    """Switch activation checkpointing on or off, where the model has it."""
+    if hasattr(model, "set_recompute"):
+        model.set_recompute(recompute)
+    elif recompute:
+        raise ConfigError(
+            f"model {model.name!r} cannot compute activations again in the backward pass",
+            hint=f"--learn.{model.name}.recompute false",
+        )
 
 
 def _add(parameter: Tensor, gradient: Tensor) -> None:

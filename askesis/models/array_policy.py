@@ -52,9 +52,14 @@ class ArrayPolicy(Entry):
         return torch.log_softmax(logits, -1).numpy(), value.numpy()
 
     def outputs(self, batch: Any, uses: frozenset[str] = frozenset({"logp"})) -> Any:
-        """Log-probabilities of `batch.arrays["action"]` at `batch.arrays["observation"]`."""
+        """Log-probabilities of `batch.arrays["action"]` at `batch.arrays["observation"]`.
+
+        logp, entropy and value are (N,), logits (N, actions).
+        """
         observation = torch.as_tensor(batch.arrays["observation"])
         action = torch.as_tensor(batch.arrays["action"]).long()
         logits, value = self.logits_and_value(observation)
-        logp = torch.log_softmax(logits, -1).gather(-1, action[..., None])[..., 0]
-        return SimpleNamespace(logp=logp, logits=logits, value=value)
+        whole = torch.log_softmax(logits, -1)
+        logp = whole.gather(-1, action[..., None])[..., 0]
+        entropy = -(whole.exp() * whole).sum(-1)
+        return SimpleNamespace(logp=logp, logits=logits, value=value, entropy=entropy)

@@ -4,8 +4,11 @@ Covers the Llama, Qwen2 and Qwen3 shapes: grouped-query attention with rotary po
 RMS normalisation, gated SiLU MLPs, tied or untied embeddings. Parameters have the names of
 the Hugging Face state dict, so such weights load with `load_state_dict`.
 
-Batches are padded on the right. With a causal mask no real position can see padding, so no
-other mask is needed; what stands at padded positions is meaningless.
+It has two forms of one forward. `Decoder.forward` is the plain one: batches padded on the right
+(with a causal mask no real position can see padding, so no other mask is needed; what stands at
+padded positions is meaningless). `Decoder.packed` is the one that is learnt through: the same
+computation on the real tokens alone (`askesis.models.packing`), its steps differentiated by hand
+(`askesis.models.fused`), in bfloat16 where `torch.autocast` asks for it.
 """
 
 from __future__ import annotations
@@ -18,14 +21,20 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from askesis.models.decoder_config import DecoderConfig
-
-LOGITS_IN_MEMORY = 1 << 24  # elements of one chunk of the vocabulary matrix: 64 MiB in float32
+from askesis.models.fused import attend, gated_silu, rms_norm
+from askesis.models.packing import Packing
+from askesis.models.token_statistics import logits_of, token_statistics
 
 
 class Decoder(nn.Module):
-    """A decoder; `forward` gives hidden states, `logp` what most objectives want."""
+    """A decoder; `forward` and `packed` give hidden states, `logp` what most objectives want.
+
+    recompute: whether `packed` keeps only the states between layers for its backward pass and
+    computes the rest again there: a third more arithmetic, memory that hardly grows with depth.
+    """
 
     rotary: torch.Tensor
+    recompute: bool = False
 
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
@@ -52,9 +61,30 @@ class Decoder(nn.Module):
             hidden = layer(hidden, cos, sin)
         return self.model.norm(hidden)
 
+    def packed(self, packing: Packing) -> torch.Tensor:
+        """Hidden states after the last norm of packed tokens, (N, width).
+
+        Equal to those of `forward` to rounding. Under `torch.autocast` the products of the layers
+        are made in its dtype; the sums between layers, norms and the head keep that of the weights.
+        """
+        dtype = _product_dtype(packing.tokens.device, self.head.dtype)
+        hidden = self.model.embed_tokens(packing.tokens)
+        angles = packing.positions.float()[:, None] * self.rotary
+        cos, sin = angles.cos(), angles.sin()
+        with torch.autocast(packing.tokens.device.type, enabled=False):
+            layer: Any
+            for layer in self.model.layers:
+                some = (hidden, cos, sin, packing, dtype)
+                if self.recompute and torch.is_grad_enabled():
+                    hidden = checkpoint(layer.packed, *some, use_reentrant=False)
+                else:
+                    hidden = layer.packed(*some)
+            last = dtype if hidden.is_cuda else hidden.dtype  # see `logits_of`
+            return rms_norm(hidden, self.model.norm.weight, self.config.norm_eps, last)
+
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """float32 logits of hidden states, (..., width) -> (..., vocab)."""
-        return F.linear(hidden, self.head).float()
+        return logits_of(hidden.flatten(0, -2), self.head).view(*hidden.shape[:-1], -1)
 
     def logp(self, tokens: torch.Tensor) -> torch.Tensor:
         """float32 (B, T): log-probability of each token given those before it.
@@ -62,37 +92,26 @@ class Decoder(nn.Module):
         Position 0, which nothing predicts, is 0. The matrix of all logits is never held whole
         where the vocabulary is large, neither forward nor backward.
         """
-        return chunked_logp(self(tokens), self.head, tokens)
+        if tokens.shape[1] < 2:
+            return torch.zeros(tokens.shape, device=tokens.device)
+        hidden, targets = self(tokens)[:, :-1].flatten(0, 1), tokens[:, 1:].flatten()
+        found, _, _ = token_statistics(hidden, self.head, targets)
+        return F.pad(found.view(len(tokens), -1), (1, 0))
 
 
-def chunked_logp(hidden: torch.Tensor, head: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """float32 (B, T) log-probabilities of `tokens` from hidden states (B, T, width).
-
-    Logits are made for a bounded number of positions at a time and made again for the backward.
-    """
-    batch, length = tokens.shape
-    if length < 2:
-        return hidden.new_zeros(batch, length, dtype=torch.float32)
-    rows = hidden[:, :-1].reshape(-1, hidden.shape[-1])
-    targets = tokens[:, 1:].reshape(-1)
-    size = max(1, LOGITS_IN_MEMORY // head.shape[0])
-    if len(rows) <= size:
-        found = _logp_of(rows, head, targets)
-    else:
-        parts = []
-        for first in range(0, len(rows), size):
-            some = slice(first, first + size)
-            if torch.is_grad_enabled():
-                part = checkpoint(_logp_of, rows[some], head, targets[some], use_reentrant=False)
-            else:
-                part = _logp_of(rows[some], head, targets[some])
-            parts.append(part)
-        found = torch.cat(parts)
-    return F.pad(found.view(batch, length - 1), (1, 0))
+def _product_dtype(device: torch.device, own: torch.dtype) -> torch.dtype:
+    """What products are made in: what autocast asks for, else the weights' own dtype."""
+    if torch.is_autocast_enabled(device.type) and own == torch.float32:
+        return torch.get_autocast_dtype(device.type)
+    return own
 
 
-def _logp_of(rows: torch.Tensor, head: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return -F.cross_entropy(F.linear(rows, head).float(), targets, reduction="none")
+def _joint(layers: list[nn.Linear], dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Several linear maps of one input as one weight and bias, rows one after another."""
+    weight = torch.cat([layer.weight for layer in layers]).to(dtype)
+    if layers[0].bias is None:
+        return weight, None
+    return weight, torch.cat([layer.bias for layer in layers]).to(dtype)
 
 
 class _Body(nn.Module):
@@ -110,10 +129,25 @@ class _Layer(nn.Module):
         self.self_attn = _Attention(config)
         self.post_attention_layernorm = nn.RMSNorm(config.width, config.norm_eps)
         self.mlp = _Mlp(config)
+        self.eps = config.norm_eps
 
     def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         x = x + self.self_attn(self.input_layernorm(x), cos, sin)
         return x + self.mlp(self.post_attention_layernorm(x))
+
+    def packed(
+        self,
+        x: torch.Tensor,
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        packing: Packing,
+        dtype: torch.dtype,
+    ) -> torch.Tensor:
+        """The same for packed tokens (N, width), with products in `dtype`."""
+        seen = rms_norm(x, self.input_layernorm.weight, self.eps, dtype)
+        x = x + self.self_attn.packed(seen, cos, sin, packing).to(x.dtype)
+        seen = rms_norm(x, self.post_attention_layernorm.weight, self.eps, dtype)
+        return x + self.mlp.packed(seen).to(x.dtype)
 
 
 class _Attention(nn.Module):
@@ -143,6 +177,28 @@ class _Attention(nn.Module):
         k, v = self._share(k), self._share(v.transpose(1, 2))
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         return self.o_proj(mixed.transpose(1, 2).flatten(2))
+
+    def packed(
+        self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, packing: Packing
+    ) -> torch.Tensor:
+        """The same for packed tokens (N, width)."""
+        weight, bias = _joint([self.q_proj, self.k_proj, self.v_proj], x.dtype)
+        qkv = F.linear(x, weight, bias)
+        if self.q_norm is not None:
+            qkv = self._normed(qkv)
+        mixed = attend(qkv, cos, sin, packing, self.num_heads, self.num_kv_heads)
+        bias = self.o_proj.bias
+        return F.linear(
+            mixed, self.o_proj.weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
+        )
+
+    def _normed(self, qkv: torch.Tensor) -> torch.Tensor:
+        """Queries and keys normalised head by head (Qwen3); values as they are."""
+        sizes = [self.num_heads, self.num_kv_heads, self.num_kv_heads]
+        q, k, v = qkv.unflatten(-1, (-1, self.head_size)).split(sizes, 1)
+        q = rms_norm(q, self.q_norm.weight, self.q_norm.eps, qkv.dtype)
+        k = rms_norm(k, self.k_norm.weight, self.k_norm.eps, qkv.dtype)
+        return torch.cat((q, k, v), 1).flatten(1)
 
     def _share(self, x: torch.Tensor) -> torch.Tensor:
         """(B, kv heads, T, D) -> (B, heads, T, D): every group of query heads shares one."""
@@ -174,6 +230,11 @@ class _Mlp(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+    def packed(self, x: torch.Tensor) -> torch.Tensor:
+        """The same for packed tokens (N, width)."""
+        weight, _ = _joint([self.gate_proj, self.up_proj], x.dtype)
+        return F.linear(gated_silu(F.linear(x, weight)), self.down_proj.weight.to(x.dtype))
 
 
 def initialise(decoder: Decoder, seed: int) -> None:

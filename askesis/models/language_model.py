@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
 
-from askesis.models.decoder import Decoder, chunked_logp
+from askesis.errors import ModelError
+from askesis.models.adapters import is_adapter, merged
+from askesis.models.decoder import Decoder
 from askesis.models.entry import Entry
+from askesis.models.heads import (
+    PREFIX,
+    add_heads,
+    heads_of,
+    is_head,
+    load_heads,
+    read_head,
+    save_heads,
+)
+from askesis.models.module_outputs import module_outputs, short_cuts
+from askesis.models.packed_outputs import packed_outputs
+from askesis.models.recompute import set_recompute
 
 LOGP = frozenset({"logp"})
 
@@ -22,8 +35,9 @@ class LanguageModel(Entry):
 
     module: our `Decoder` where it covers the architecture, else the transformers (or peft)
     module. config: the Hugging Face configuration; tokenizer: the Hugging Face tokeniser that
-    `save` writes beside the weights. adapters: only adapter weights are trained, pinned and
-    saved as state.
+    `save` writes beside the weights. adapters: only adapter weights (and heads) are trained,
+    pinned and saved as state. base_id: the model whose frozen weights these adapters sit on; an
+    engine can speak for all entries of one base.
     """
 
     def __init__(
@@ -35,11 +49,14 @@ class LanguageModel(Entry):
         tokenizer: Any,
         trainable: bool = True,
         adapters: bool = False,
+        base_id: str = "",
     ) -> None:
         super().__init__(name, module, renderer, trainable)
+        self._allows: frozenset[str] | None = None  # see `askesis.models.module_outputs`
         self.config, self.tokenizer, self.adapters = config, tokenizer, adapters
+        self.base_id = base_id or name
         for parameter_name, parameter in module.named_parameters():
-            parameter.requires_grad_(trainable and (not adapters or "lora_" in parameter_name))
+            parameter.requires_grad_(trainable and self._is_own(parameter_name))
         module.eval()  # no dropout: what is learnt is what was sampled
 
     @property
@@ -50,57 +67,100 @@ class LanguageModel(Entry):
     def num_parameters(self) -> int:
         return sum(p.numel() for p in self.module.parameters())
 
+    @property
+    def packs(self) -> bool:
+        """Whether `outputs` computes real tokens alone, and common beginnings once."""
+        return isinstance(self.module, Decoder)
+
+    def set_recompute(self, recompute: bool) -> None:
+        """Whether a backward pass computes activations again instead of keeping them."""
+        if not set_recompute(self.module, recompute):
+            raise ModelError(
+                f"the architecture of model {self.name!r} cannot compute activations again",
+                hint=f"--learn.{self.name}.recompute false",
+            )
+
     def weights(self) -> Mapping[str, torch.Tensor]:
         """Name -> tensor by reference: all weights, or the adapters alone where it has them."""
         if not self.adapters:
             return super().weights()
-        return {n: p.data for n, p in self.module.named_parameters() if "lora_" in n}
+        return {n: p.data for n, p in self.module.named_parameters() if self._is_own(n)}
+
+    def _is_own(self, name: str) -> bool:
+        """Whether a weight is this entry's, not its base's."""
+        return not self.adapters or is_adapter(name) or is_head(name)
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Names of the outputs beside the vocabulary."""
+        return heads_of(self.module)
+
+    def add_heads(self, names: Sequence[str], directory: Path | None = None) -> None:
+        """Give the model heads (`askesis.models.heads`), as saved in a directory or at zero."""
+        if not names:
+            return
+        width = self.config.get_text_config().hidden_size
+        add_heads(self.module, names, width, self.device)
+        if directory is not None:
+            load_heads(self.module, directory)
+        self.module.heads.requires_grad_(self.trainable)
+
+    def read_head(
+        self,
+        name: str,
+        hidden: torch.Tensor,
+        weights: Mapping[str, torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """What a head says of hidden states (..., width): float32 (...), differentiable.
+
+        weights: pinned ones to read it with. ModelError where there is no such head.
+        """
+        if weights is None:
+            own = self.module.heads.named_parameters() if self.heads else ()
+            weights = {PREFIX + n: p for n, p in own}
+        return read_head(name, hidden, weights)
 
     def outputs(self, batch: Any, uses: frozenset[str] = LOGP) -> Any:
         """What an objective asked for of `batch.tokens`, int64 (B, T) padded on the right.
 
-        logp float32 (B, T): log-probability of each token given those before it, 0 at position
-        0. With "logits" in `uses`: float32 (B, T, vocab), position t predicts token t + 1. With
-        "hidden": (B, T, width) after the last norm.
+        logp float32 (B, T): log-probability of each token given those before it, 0 at position 0
+        and where `batch.mask` says that nothing reads it. With "logits" in `uses`: float32
+        (B, T, vocab), position t predicts token t + 1. With "hidden": (B, T, width) after the
+        last norm. With "entropy": float32 (B, T). With "value": float32 (B, T), what the value
+        head says after each token. See `askesis.models.packed_outputs`.
         """
-        tokens = torch.as_tensor(batch.tokens, device=self.device)
         if isinstance(self.module, Decoder):
-            hidden = self.module(tokens)
-            found = SimpleNamespace(logp=None, logits=None, hidden=None)
-            if "logits" in uses:
-                found.logits = self.module.logits(hidden)
-                found.logp = logp_from(found.logits, tokens)
-            else:
-                found.logp = chunked_logp(hidden, self.module.head, tokens)
-            if "hidden" in uses:
-                found.hidden = hidden
-            return found
-        answer = self.module(tokens, output_hidden_states="hidden" in uses, use_cache=False)
-        logits = answer.logits.float()
-        return SimpleNamespace(
-            logp=logp_from(logits, tokens),
-            logits=logits if "logits" in uses else None,
-            hidden=answer.hidden_states[-1] if "hidden" in uses else None,
-        )
+            found = packed_outputs(self.module, batch, uses)
+        else:
+            if self._allows is None:
+                self._allows = short_cuts(self.module, self.config.vocab_size)
+            found = module_outputs(self.module, batch, uses, self._allows)
+        if "value" in uses:
+            found.value = self.read_head("value", found.hidden)
+        return found
 
     def save(self, directory: Path) -> None:
         """Write a checkpoint in Hugging Face layout; adapters are merged into the weights.
 
-        It loads with plain `AutoModelForCausalLM` and `AutoTokenizer`.
+        It loads with plain `AutoModelForCausalLM` and `AutoTokenizer`; heads stand beside it.
         """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         if isinstance(self.module, Decoder):
-            tensors = {n: t.detach().cpu().contiguous() for n, t in self.weights().items()}
+            tensors = {n: t.detach().cpu().contiguous() for n, t in self._body(self.weights())}
             save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
             self.config.save_pretrained(directory)
             _note_dtype(directory / "config.json", self.module.head.dtype)
         else:
-            from askesis.models.adapters import merged
-
-            merged(self).save_pretrained(directory)
+            module = merged(self)
+            module.save_pretrained(directory, state_dict=dict(self._body(module.state_dict())))
+        save_heads(self.module, directory)
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(directory)
+
+    @staticmethod
+    def _body(weights: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tensor]]:
+        return ((name, tensor) for name, tensor in weights.items() if not is_head(name))
 
 
 def logp_from(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:

@@ -11,37 +11,55 @@ from typing import Any
 import torch
 
 from askesis.errors import ModelError
+from askesis.models.adapters import plain_module, with_adapters
+from askesis.models.bases import open_over
 from askesis.models.decoder import Decoder
 from askesis.models.decoder_config import decoder_config
 from askesis.models.language_model import LanguageModel
+from askesis.models.remote import PREFIX as REMOTE
+from askesis.models.remote import open_remote
 from askesis.models.renderers import ByteRenderer, ChatRenderer
 from askesis.models.tiny import tiny_model
 from askesis.models.tokenizer import CHAT_TEMPLATE, VOCAB_SIZE
 from askesis.plan import ModelSpec
 
 
-def open_model(name: str, spec: ModelSpec | str = "tiny", **options: Any) -> Any:
+def open_model(
+    name: str, spec: ModelSpec | str = "tiny", *, base: Any = None, **options: Any
+) -> Any:
     """A model of the table by its specification; a bare source and options work too.
 
-    Sources: "tiny", a directory in Hugging Face layout, a hub name, or "module:function" or
-    "file.py:function", called with (name, spec), for models of one's own. Raises ModelError in
-    one line where it cannot be found, read or used.
+    Sources: "tiny", a directory in Hugging Face layout, a hub name, "openai:NAME" for a model
+    behind an endpoint (`askesis.models.remote`), or "module:function" or "file.py:function",
+    called with (name, spec), for models of one's own. base: the opened entry
+    that `spec.base` names, whose weights are used in place of a source. Raises ModelError in one
+    line where it cannot be found, read or used.
     """
     if not isinstance(spec, ModelSpec):
         spec = ModelSpec(source=str(spec), **options)
-    if spec.source == "tiny" and not spec.lora_rank:
-        model = tiny_model(name, trainable=spec.trainable)
-        model.module.to(choose_device(spec.device), choose_dtype(spec.dtype, torch.float32))
-        return model
-    if spec.source != "tiny" and ":" in spec.source and not Path(spec.source).exists():
-        return _own_function(name, spec)
+    if spec.source.startswith(REMOTE):
+        return open_remote(name, spec)
+    if spec.base:
+        return open_over(name, spec, base)
     if spec.source == "tiny":
-        raise ModelError(
-            "the tiny model is small enough to train whole",
-            found=f"lora_rank {spec.lora_rank}",
-            hint="Leave lora_rank away, or name another model with --model",
-        )
+        return _tiny(name, spec)
+    if ":" in spec.source and not Path(spec.source).exists():
+        return _own_function(name, spec)
     return _from_pretrained(name, spec)
+
+
+def _tiny(name: str, spec: ModelSpec) -> LanguageModel:
+    model = tiny_model(name, trainable=spec.trainable)
+    device, dtype = choose_device(spec.device), choose_dtype(spec.dtype, torch.float32)
+    model.module.to(device, dtype)
+    if spec.lora_rank:
+        module = with_adapters(plain_module(model), spec.lora_rank)
+        model = LanguageModel(
+            name, module, model.renderer, model.config, model.tokenizer, spec.trainable,
+            adapters=True,
+        )  # fmt: skip
+    model.add_heads(spec.heads)
+    return model
 
 
 def choose_device(device: str) -> torch.device:
@@ -95,12 +113,10 @@ def _from_pretrained(name: str, spec: ModelSpec) -> LanguageModel:
     check_finite(source, module)
     stops = _stop_tokens(module)
     if spec.lora_rank:
-        from askesis.models.adapters import with_adapters
-
         module = with_adapters(module, spec.lora_rank)
     else:
         module = _native(module, config)
-    return LanguageModel(
+    model = LanguageModel(
         name,
         module.to(device),
         renderer_for(tokenizer, config, stops),
@@ -109,6 +125,8 @@ def _from_pretrained(name: str, spec: ModelSpec) -> LanguageModel:
         spec.trainable,
         adapters=bool(spec.lora_rank),
     )
+    model.add_heads(spec.heads, path)
+    return model
 
 
 def renderer_for(tokenizer: Any, config: Any, stop_tokens: tuple[int, ...] = ()) -> Any:
@@ -116,12 +134,18 @@ def renderer_for(tokenizer: Any, config: Any, stop_tokens: tuple[int, ...] = ())
     context_length = _context_length(config)
     if len(tokenizer) == VOCAB_SIZE and tokenizer.chat_template == CHAT_TEMPLATE:
         return ByteRenderer(context_length)
-    return ChatRenderer(tokenizer, context_length, config.vocab_size, stop_tokens)
+    # The output layer may be padded beyond what the tokeniser knows; that is never said.
+    return ChatRenderer(tokenizer, context_length, largest_id(tokenizer) + 1, stop_tokens)
+
+
+def largest_id(tokenizer: Any) -> int:
+    """The largest id a tokeniser has a text for; -1 where it has none."""
+    return max(tokenizer.get_vocab().values(), default=-1)
 
 
 def check_vocabulary(source: str, tokenizer: Any, config: Any) -> None:
     """ModelError where the tokeniser makes ids that the model has no embedding for."""
-    largest = max(tokenizer.get_vocab().values(), default=-1)
+    largest = largest_id(tokenizer)
     if largest >= config.vocab_size:
         raise ModelError(
             f"the tokeniser of {source} does not belong to its weights",

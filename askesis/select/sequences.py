@@ -29,35 +29,46 @@ def without_privilege(ctx: Any, attempt: Attempt, role: str) -> tuple[Turn, ...]
     return tuple(turns)
 
 
-def sequences_of(turns: Many[Turn], role: str, demonstration: bool = False) -> list[Sequence]:
+def sequences_of(
+    turns: Many[Turn], role: str, demonstration: bool = False, *, sampling_logp: bool = False
+) -> list[Sequence]:
     """Sequences with a "weight" column from the turns of one role.
 
     A token weighs 1 if the role sampled it, its end token included where it gave one, and 0 if
     it is context, forced, or given. In a demonstration nothing is sampled, and everything the
     role is shown to say weighs 1.
 
+    sampling_logp: a column "logp_sampling" as well, what the sampler says it drew from; 0 where
+    nothing is learnt or the sampler does not say.
+
     As long as contexts nest (what the role read before its next turn begins with all it read and
     said before), the turns of an attempt make one sequence; where a template rewrites the past a
     new one begins, so that no token is learnt after a context it was not said in.
     """
-    found: list[tuple[np.ndarray, np.ndarray]] = []
+    found: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
     for turn in turns:
         if turn.role != role or not len(turn.tokens):
             continue
-        own = np.ones(len(turn.tokens), np.float32)
+        own = {"weight": np.ones(len(turn.tokens), np.float32)}
         if turn.origin is not None and not demonstration:
-            own = (np.asarray(turn.origin) == TokenOrigin.SAMPLED).astype(np.float32)
+            own["weight"] = (np.asarray(turn.origin) == TokenOrigin.SAMPLED).astype(np.float32)
+        if sampling_logp:
+            known = len(turn.logp_sampling) == len(turn.tokens)
+            logp = np.nan_to_num(turn.logp_sampling) if known else np.zeros(len(turn.tokens))
+            own["logp_sampling"] = logp.astype(np.float32)
         tokens = np.concatenate([turn.context, turn.tokens]).astype(np.int32)
-        weight = np.concatenate([np.zeros(len(turn.context), np.float32), own])
+        read = np.zeros(len(turn.context), np.float32)
+        columns = {name: np.concatenate([read, column]) for name, column in own.items()}
         if found:
             earlier, learnt = found[-1]
             if len(turn.context) >= len(earlier) and np.array_equal(
                 turn.context[: len(earlier)], earlier
             ):
-                weight[: len(learnt)] = learnt
+                for name, column in learnt.items():
+                    columns[name][: len(column)] = column
                 found.pop()
-        found.append((tokens, weight))
-    return [Sequence(tokens, {"weight": weight}) for tokens, weight in found if weight.any()]
+        found.append((tokens, columns))
+    return [Sequence(tokens, columns) for tokens, columns in found if columns["weight"].any()]
 
 
 def is_demonstration(attempt: Attempt) -> bool:

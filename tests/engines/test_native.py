@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,11 +14,16 @@ from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from askesis.engines import native
+from askesis.engines.batching import groups_of
+from askesis.engines.blocks import Blocks, Match
+from askesis.engines.compiled_pass import CompiledPass
 from askesis.engines.native import NativeEngine
 from askesis.engines.open import open_engine
 from askesis.engines.packed import Packed
+from askesis.engines.passes import Chunk, TensorPass
 from askesis.errors import ModelError
-from askesis.models.language_model import LanguageModel, logp_from
+from askesis.models.language_model import LanguageModel
+from askesis.requests import ScoreTokens
 from askesis.rng import key
 from tests.engines.cast import ask, context, small_model
 from tests.models.shapes import SHAPES, both
@@ -32,30 +38,45 @@ class AnyRenderer:
         return " ".join(map(str, tokens))
 
 
+@pytest.mark.parametrize("kind", [CompiledPass, TensorPass])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_packed_weights_give_the_log_probabilities_of_transformers(shape):
-    """All sizes and switches; one pass over all positions, and token by token with the cache."""
+def test_a_pass_gives_the_log_probabilities_of_transformers(shape, kind):
+    """All sizes and switches, position by position: whole rows, and token by token after them."""
     module, decoder = both(shape)
     tokens = torch.randint(0, 97, (3, 30), generator=torch.Generator().manual_seed(1))
+    packed = Packed(decoder.config, decoder.state_dict(), torch.float32)
+    blocks = Blocks(16, 4, 4, 0)
+    speaks = kind(packed, 16)
+    rows = tokens.numpy().astype(np.int32)
+    for i, row in enumerate(rows):
+        blocks.begin(i, -1, row[: 20 + i], Match([], -1, 0), 30)
+    read = [20, 21, 22]
+    chunk = Chunk(
+        np.concatenate([row[:n] for row, n in zip(rows, read, strict=True)]).astype(np.int64),
+        np.arange(3), np.zeros(3, np.int64), np.array(read),
+    )  # fmt: skip
     with torch.inference_mode():
-        expected = logp_from(module(tokens).logits, tokens)
-        packed = Packed(decoder.config, decoder.state_dict(), torch.float32)
-        torch.testing.assert_close(packed.logp(tokens), expected, atol=1e-4, rtol=0)
-    parameters = sum(p.numel() for p in decoder.parameters())
-    model = SimpleNamespace(name="m", module=decoder, renderer=AnyRenderer(), version=0,
-                            num_parameters=parameters)  # fmt: skip
-    requests = [ask(context(n) % 97, n, max_tokens=20) for n in (3, 8, 8, 17, 30)]
-    for request, said in zip(requests, NativeEngine(model).say(requests), strict=True):
-        whole = torch.from_numpy(np.concatenate([request.context, said.tokens]))[None].long()
-        with torch.no_grad():
-            own = logp_from(module(whole).logits, whole)[0, len(request.context) :]
-        np.testing.assert_allclose(said.logp_model, own.numpy(), atol=1e-4)
+        expected = torch.log_softmax(module(tokens).logits, -1)
+        found = torch.log_softmax(speaks.logits(chunk, blocks.table, None), -1)
+        whole = torch.cat([expected[i, :n] for i, n in enumerate(read)])
+        torch.testing.assert_close(found, whole, atol=1e-4, rtol=0)
+        places = np.array([3, 25])
+        some = torch.log_softmax(speaks.logits(chunk, blocks.table, places), -1)
+        torch.testing.assert_close(some, whole[places], atol=1e-4, rtol=0)
+        for step in range(7):
+            positions = np.array(read) + step
+            blocks.grow(positions)
+            newest = rows[np.arange(3), positions].astype(np.int64)
+            chunk = Chunk(newest, np.arange(3), positions, np.ones(3, np.int64))
+            found = torch.log_softmax(speaks.logits(chunk, blocks.table, None), -1)
+            wanted = torch.stack([expected[i, p] for i, p in enumerate(positions)])
+            torch.testing.assert_close(found, wanted, atol=1e-4, rtol=0)
 
 
 def test_a_model_it_does_not_cover_is_refused_and_the_engine_that_does_named():
     module = GPT2LMHeadModel(GPT2Config(vocab_size=264, n_embd=16, n_layer=1, n_head=2))
     model = LanguageModel("m", module, AnyRenderer(), module.config, None)
-    with pytest.raises(ModelError, match=r"GPT2LMHeadModel.*--engine transformers"):
+    with pytest.raises(ModelError, match=r"gpt2.*--engine transformers"):
         open_engine("native", model)
     with pytest.raises(ModelError, match="dtype"):
         NativeEngine(MODEL, dtype="float8")
@@ -96,11 +117,15 @@ def two_threads(monkeypatch):
 
 def test_two_threads_say_what_one_says_and_repeat_their_bytes(two_threads):
     engine = NativeEngine(MODEL, max_rows=16)
-    shares = engine._shares(requests_for(range(40)))
+    requests = requests_for(range(40))
+    groups = [members for _, members in groups_of(requests, np.arange(40))]
+    engine._use("", 40)
+    shares = engine._shares(-1, [r.context for r in requests], groups)
     assert len(shares) == 2
     assert sorted(i for share in shares for i in share) == list(range(40))
     assert max(map(len, shares)) - min(map(len, shares)) <= 8
     first = engine.say(requests_for(range(40)))
+    engine.clear()
     again = engine.say(requests_for(range(40)))
     for expected, a, b in zip(EXPECTED, first, again, strict=True):
         assert a.tokens.tolist() == expected.tokens.tolist()
@@ -126,7 +151,8 @@ def test_memory_is_bounded_by_what_runs_not_by_what_waits():
     said = engine.say(requests)
     assert all(len(s.tokens) == 2 for s in said)
     (batch,) = engine._batches
-    assert batch.cache.num_rows == 32
+    assert batch.max_rows == 32
+    assert len(batch.blocks._users) <= 32 * 4 + engine.known_bytes // 1024
     assert engine.gauge.num_said == 6000
 
 
@@ -136,4 +162,169 @@ def test_a_small_cache_bounds_the_rows_of_a_large_model():
     assert [s.tokens.tolist() for s in engine.say(requests)] == [
         e.tokens.tolist() for e in EXPECTED[:3]
     ]
-    assert engine._batches[0].cache.num_rows == 1
+    assert len(engine._batches[0].blocks._users) == 2 * 4
+
+
+# ---------------------------------------------------------------- known prefixes
+
+
+def continued(requests, said, num: int = 6):
+    """The next level of a search: every answer with a few tokens of somebody else's after it."""
+    return [
+        ask(np.concatenate([r.context, s.tokens, context(3, i)]), key("next", i), max_tokens=num)
+        for i, (r, s) in enumerate(zip(requests, said, strict=True))
+    ]
+
+
+def fresh_requests(num: int = 24):
+    return [ask(context(5 + i % 14, i // 4), key("first", i), max_tokens=7) for i in range(num)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_continued_context_pays_for_its_new_tokens_only(dtype):
+    engine = NativeEngine(small_model(initializer_range=0.2), dtype=dtype)
+    first = fresh_requests()
+    said = engine.say(first)
+    read = engine.gauge.num_read
+    after = engine.say(continued(first, said))
+    # the last token said and the three that follow it are new; the rest is known
+    assert engine.gauge.num_read - read == 4 * len(first)
+    cold = NativeEngine(engine.model, dtype=dtype).say(continued(first, said))
+    for a, b in zip(after, cold, strict=True):
+        if dtype == "float32":
+            assert a.tokens.tolist() == b.tokens.tolist()
+        n = int(np.cumprod(a.tokens == b.tokens).sum())
+        limit = 1e-4 if dtype == "float32" else 0.1
+        np.testing.assert_allclose(a.logp_model[:n], b.logp_model[:n], atol=limit)
+
+
+def test_what_was_scored_is_known_when_it_is_continued_and_the_other_way_round():
+    engine = NativeEngine(MODEL)
+    first = fresh_requests(4)
+    said = engine.say(first)
+    rows = [ScoreTokens(r.context, s.tokens) for r, s in zip(first, said, strict=True)]
+    read = engine.gauge.num_read
+    for answer, scores in zip(said, engine.score(rows), strict=True):
+        np.testing.assert_allclose(answer.logp_model, scores, atol=1e-4)
+    assert engine.gauge.num_read - read <= sum(len(s.tokens) for s in said)
+    assert engine.gauge.num_reused == sum(len(r.context) - 1 for r in first)
+
+
+def test_new_weights_do_not_find_what_old_ones_computed():
+    engine = NativeEngine(small_model())
+    first = fresh_requests(8)
+    said = engine.say(first)
+    with torch.no_grad():
+        engine.model.module.model.layers[0].mlp.up_proj.weight.mul_(-1)
+    after = engine.say(continued(first, said))
+    cold = NativeEngine(engine.model).say(continued(first, said))
+    assert [a.tokens.tolist() for a in after] == [b.tokens.tolist() for b in cold]
+
+
+def test_a_cleared_engine_repeats_a_whole_search_byte_for_byte(two_threads):
+    engine = NativeEngine(MODEL)
+
+    def search():
+        engine.clear()
+        requests, found = fresh_requests(), []
+        for _ in range(4):
+            said = engine.say(requests)
+            found += [(s.tokens.tobytes(), s.logp_model.tobytes()) for s in said]
+            requests = continued(requests, said, num=4)
+        return found
+
+    once = search()
+    assert once == search()
+    assert engine.gauge.num_reused > engine.gauge.num_read
+    engine.close()
+
+
+def test_prompts_that_begin_alike_share_what_they_have_in_common():
+    engine = NativeEngine(MODEL)
+    shared = context(32)
+    engine.say([ask(np.append(shared, context(4, i)), i, max_tokens=2) for i in range(9)])
+    assert engine.gauge.num_read == 32 + 9 * 4
+
+
+# ---------------------------------------------------------------- several weights
+
+
+def test_named_weights_in_one_batch_say_what_engines_of_their_own_say():
+    one, other = small_model(1), small_model(2)
+    engine = NativeEngine(one)
+    engine.load(other.copy_weights(), "other")
+    requests = fresh_requests()
+    mixed = [replace(r, weights="other") if i % 2 else r for i, r in enumerate(requests)]
+    answers = engine.say(mixed)
+    for start, model in ((0, one), (1, other)):
+        own = NativeEngine(model).say(requests[start::2])
+        assert [a.tokens.tolist() for a in answers[start::2]] == [s.tokens.tolist() for s in own]
+    engine.drop("other")
+    with pytest.raises(ModelError, match="no weights 'other'"):
+        engine.say(mixed)
+    engine.say(requests)
+
+
+def test_an_attached_model_is_followed_while_it_learns():
+    engine, other = NativeEngine(small_model(1)), small_model(2)
+    engine.attach(other, "other")
+    requests = [replace(r, weights="other") for r in fresh_requests(6)]
+    engine.say(requests)
+    with torch.no_grad():
+        other.module.model.embed_tokens.weight.mul_(0.5)
+    now = NativeEngine(other).say(fresh_requests(6))
+    assert [a.tokens.tolist() for a in engine.say(requests)] == [s.tokens.tolist() for s in now]
+
+
+# ---------------------------------------------------------------- mixtures
+
+
+def logits_of(model, ids):
+    tokens = torch.from_numpy(np.append(ids, 0).astype(np.int64))[None]
+    with torch.no_grad():
+        out = model.outputs(SimpleNamespace(tokens=tokens), frozenset({"logits"}))
+    return torch.log_softmax(out.logits[0, len(ids) - 1], -1)
+
+
+@pytest.mark.parametrize("coefficients", [(0.7, 0.3), (1.0, -0.5), (1.0, 0.0)])
+def test_a_mixture_speaks_with_the_normalised_product_of_powers(coefficients):
+    one, other = small_model(1, initializer_range=0.2), small_model(2, initializer_range=0.2)
+    members = [(coefficients[0], one, None), (coefficients[1], other, other.copy_weights())]
+    engine = NativeEngine(one).mixture(members)
+    first = fresh_requests(10)
+    said = engine.say(first)
+    for request, answer in zip(first, said, strict=True):
+        for i, token in enumerate(answer.tokens):
+            ids = np.concatenate([request.context, answer.tokens[:i]])
+            z = coefficients[0] * logits_of(one, ids) + coefficients[1] * logits_of(other, ids)
+            logp = torch.log_softmax(z, -1)[token]
+            np.testing.assert_allclose(answer.logp_model[i], logp, atol=1e-4)
+    after = engine.say(continued(first, said))
+    cold = NativeEngine(one).mixture(members).say(continued(first, said))
+    assert [a.tokens.tolist() for a in after] == [c.tokens.tolist() for c in cold]
+    rows = [ScoreTokens(r.context, s.tokens) for r, s in zip(first, said, strict=True)]
+    for answer, scores in zip(said, engine.score(rows), strict=True):
+        np.testing.assert_allclose(answer.logp_model, scores, atol=1e-4)
+
+
+def test_a_mixture_of_different_vocabularies_is_refused():
+    other = small_model(2)
+    other.renderer = AnyRenderer()
+    with pytest.raises(ModelError, match="share a vocabulary"):
+        NativeEngine(MODEL).mixture([(0.5, MODEL, None), (0.5, other, None)])
+
+
+# ---------------------------------------------------------------- without numba
+
+
+def test_without_numba_the_same_is_said_by_tensor_operations(monkeypatch):
+    monkeypatch.setattr(native, "find_spec", lambda name: None)
+    engine = NativeEngine(MODEL, max_rows=7)
+    said = engine.say(requests_for(range(40)))
+    assert isinstance(engine._batches[0].speaks, TensorPass)
+    for a, expected in zip(said, EXPECTED, strict=True):
+        assert a.tokens.tolist() == expected.tokens.tolist()
+        np.testing.assert_allclose(a.logp_model, expected.logp_model, atol=1e-4)
+    first = fresh_requests()
+    continued_said = engine.say(continued(first, engine.say(first)))
+    assert len(continued_said) == len(first)

@@ -5,7 +5,7 @@ import torch
 from transformers import AutoConfig
 
 from askesis.errors import ModelError
-from askesis.models import decoder as decoder_file
+from askesis.models import token_statistics
 from askesis.models.decoder import Decoder, initialise
 from askesis.models.decoder_config import decoder_config
 from askesis.models.language_model import logp_from
@@ -59,7 +59,7 @@ def test_chunks_of_a_large_vocabulary_change_neither_values_nor_gradients(monkey
     whole.pow(2).sum().backward()
     expected = {n: p.grad.clone() for n, p in decoder.named_parameters()}
     decoder.zero_grad()
-    monkeypatch.setattr(decoder_file, "LOGITS_IN_MEMORY", 97 * 5)  # five positions at a time
+    monkeypatch.setattr(token_statistics, "LOGITS_IN_MEMORY", 97 * 5)  # five positions at a time
     parts = decoder.logp(tokens)
     parts.pow(2).sum().backward()
     torch.testing.assert_close(parts, whole, atol=1e-5, rtol=0)

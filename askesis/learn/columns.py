@@ -1,0 +1,136 @@
+"""Columns that the learner itself computes before a round's first update.
+
+logp_old        per token  of the weights that learning begins from
+value_old       per token  what their value head said before the token
+logp_reference  per token  of another snapshot, or of another model of the same vocabulary
+
+Each is 0 where nothing is learnt. A column that the selector made is kept.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from askesis.errors import ConfigError
+from askesis.learn.batching import collate, has_column
+from askesis.learn.trainer import Trainer
+from askesis.records import Sample
+
+OWN = {"logp_old": "logp", "value_old": "value"}  # column -> what it is of the model's outputs
+
+
+def with_own(trainer: Trainer, samples: Sequence[Sample]) -> list[Sample]:
+    """Samples with the columns among `OWN` that the objectives need, from the present weights."""
+    for name, output in OWN.items():
+        if name in trainer.needs:
+            samples = _with(trainer, trainer.model, samples, name, output)
+    return list(samples)
+
+
+def with_reference(
+    trainer: Trainer, ctx: Any, reference: str, samples: Sequence[Sample]
+) -> list[Sample]:
+    """Samples with the column logp_reference, where the objectives need it and it is missing.
+
+    reference: a kept snapshot of the model ("base", "previous", "phase_start", an id), or the
+    name of another model of the run. Raises ConfigError where there is none of that name, or
+    where its vocabulary is another.
+    """
+    name = "logp_reference"
+    if name not in trainer.needs or all(has_column(s, name) for s in samples):
+        return list(samples)
+    with speaking(ctx, trainer.model, reference) as model:
+        return _with(trainer, model, samples, name, "logp")
+
+
+@contextmanager
+def speaking(ctx: Any, model: Any, reference: str) -> Iterator[Any]:
+    """The model that a reference names; its own weights come back at the end."""
+    check_reference(ctx, model, reference)
+    if reference in ctx.models:
+        yield ctx.models[reference]
+        return
+    if reference == ctx.shelf.current(model.name):
+        yield model
+        return
+    weights, version = ctx.shelf.weights(model.name, reference), model.version
+    own = model.copy_weights()
+    model.load(weights)
+    try:
+        yield model
+    finally:
+        model.load(own)
+        model.version = version  # nobody else has seen the others
+
+
+def frozen_module(ctx: Any, model: Any, reference: str) -> Any:
+    """A module with the weights of a reference, beside the one that learns."""
+    check_reference(ctx, model, reference)
+    if reference in ctx.models:
+        return ctx.models[reference].module
+    with speaking(ctx, model, reference):
+        return copy.deepcopy(model.module).requires_grad_(False)
+
+
+def check_reference(ctx: Any, model: Any, reference: str) -> None:
+    """Raises ConfigError where a reference is missing or reads other tokens than the model."""
+    if not reference:
+        raise ConfigError(
+            f"an objective of model {model.name!r} needs a reference and none is named",
+            hint=f"--learn.{model.name}.reference base (or previous, phase_start, another model)",
+        )
+    other = ctx.models.get(reference) if reference in ctx.models else None
+    if other is None or other.renderer is None or model.renderer is None:
+        return
+    if other.renderer.vocab_size != model.renderer.vocab_size:
+        raise ConfigError(
+            f"the reference {reference!r} of model {model.name!r} has another vocabulary",
+            expected=f"{model.renderer.vocab_size} tokens",
+            found=f"{other.renderer.vocab_size}",
+            hint="choose a reference with the same tokeniser",
+        )
+
+
+def _with(
+    trainer: Trainer, model: Any, samples: Sequence[Sample], name: str, output: str
+) -> list[Sample]:
+    missing = [s for s in samples if not has_column(s, name)]
+
+    @torch.no_grad()
+    def one(piece: list[Sample]) -> list[np.ndarray]:
+        batch = collate(piece, trainer.pad_token, trainer.device)
+        with trainer.autocast():
+            out = model.outputs(batch, frozenset({output}))
+        values = getattr(out, output).float().cpu().numpy()
+        if output == "value" and values.ndim == 2:  # after reading a token -> before it
+            values = np.concatenate([np.zeros_like(values[:, :1]), values[:, :-1]], 1)
+        values = np.where(batch.mask.cpu().numpy(), values, 0.0).astype(np.float32)
+        if values.ndim == 1:  # array samples: steps of all samples one after another
+            return np.split(values, np.cumsum(batch.lengths.cpu().numpy())[:-1])
+        return [v[:n] for v, n in zip(values, batch.lengths.tolist(), strict=True)]
+
+    pieces = trainer.pieces(missing) if missing else []
+    made: dict[int, Sample] = {}
+    for piece, rows in zip(pieces, trainer.each(one, pieces), strict=True):
+        queue = iter(rows)
+        for sample in piece:
+            made[id(sample)] = _added(sample, name, queue)
+    return [made.get(id(s), s) for s in samples]
+
+
+def _added(sample: Sample, name: str, rows: Iterator[np.ndarray]) -> Sample:
+    if not sample.sequences:
+        return replace(sample, arrays={**sample.arrays, name: next(rows)})
+    sequences = [replace(r, columns=_plus(r.columns, name, next(rows))) for r in sample.sequences]
+    return replace(sample, sequences=tuple(sequences))
+
+
+def _plus(columns: Mapping[str, np.ndarray], name: str, row: np.ndarray) -> dict[str, np.ndarray]:
+    return {**columns, name: row}

@@ -1,0 +1,54 @@
+"""When to stop: updates that are refused one after another, or a loss that has exploded."""
+
+from __future__ import annotations
+
+from collections import deque
+from statistics import fmean
+
+from askesis.errors import ModelError
+from askesis.learn.trainer import StepReport
+
+REFUSED = 5  # updates in a row that were not finite; a single one is an accident
+GROWTH = 100.0  # how often 1 + |first loss| a loss may be; the worst honest ones are far below
+LATELY = 4  # updates whose mean loss is looked at
+
+
+class LearningDiverged(ModelError):
+    """Learning runs away: the weights are finite, but what they say is worthless.
+
+    Raised in the middle of a round, so the round is not committed and the last committed one has
+    the last good weights.
+    """
+
+
+class Watch:
+    """Looks at every update of one call of a learner and raises LearningDiverged."""
+
+    def __init__(self, model: str, learning_rate: float) -> None:
+        self.model, self.learning_rate = model, learning_rate
+        self.refused = 0
+        self.first: float | None = None
+        self.losses: deque[float] = deque(maxlen=LATELY)
+
+    def look(self, report: StepReport) -> None:
+        """Raises LearningDiverged where this update shows it."""
+        if report.refused:
+            self.refused += 1
+            if self.refused >= REFUSED:
+                self._stop(f"{self.refused} updates in a row whose {report.refused} is not finite")
+            return
+        self.refused = 0
+        self.first = report.loss if self.first is None else self.first
+        self.losses.append(report.loss)
+        limit = self.first + GROWTH * (1 + abs(self.first))
+        if len(self.losses) == LATELY and fmean(self.losses) > limit:
+            self._stop(f"a loss that went from {self.first:.3g} to {fmean(self.losses):.3g}")
+
+    def _stop(self, found: str) -> None:
+        raise LearningDiverged(
+            f"the learning of model {self.model!r} diverged in this round, which is not kept; the "
+            "last committed round holds the last good weights",
+            found=found,
+            hint=f"fork from it with --learn.{self.model}.learning_rate "
+            f"{self.learning_rate / 3:.1g}",
+        )

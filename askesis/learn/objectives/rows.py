@@ -1,0 +1,100 @@
+"""Reading a batch: rows, pairs, means over tokens or sequences, and the checks of options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from askesis.errors import ConfigError
+from askesis.formulas.means import masked, sequence_shares, weighted_mean
+
+Mean = Literal["token", "sequence", "constant"]
+LAZY = {"lazy": True}  # a field that only some settings of the others read
+
+
+def check(part: Any, limits: Mapping[str, tuple[bool, str]]) -> None:
+    """Raise ConfigError for the first field whose value does not fit."""
+    for name, (fits, expected) in limits.items():
+        if not fits:
+            raise ConfigError(
+                f"{type(part).__name__}.{name} is out of range",
+                expected=expected,
+                found=repr(getattr(part, name)),
+            )
+
+
+def one_of(value: str, choices: Any) -> tuple[bool, str]:
+    """A limit for `check`: one of a Literal's names."""
+    return value in get_args(choices), " or ".join(get_args(choices))
+
+
+def per_token(batch: Any, name: str) -> Tensor:
+    """A column in the shape of the weights: a number per sample goes to all its tokens.
+
+    0 where the weight is 0, so that what stands there cannot reach a ratio that tokens share.
+    """
+    found, weight = batch.column(name), batch.column("weight")
+    return masked(found if found.shape == weight.shape else found[:, None], weight)
+
+
+def averaging(
+    batch: Any, weight: Tensor, mean: str, norm: Mapping[str, float], max_tokens: int
+) -> tuple[Tensor, float]:
+    """Weights and normaliser that make a kind of mean (see `askesis.formulas.means`).
+
+    token: over tokens. sequence: over sequences, each alike. constant: the sum over tokens, divided
+    by sequences * max_tokens.
+    """
+    if mean == "token":
+        return weight, norm["tokens"]
+    if mean == "constant":
+        return weight, norm["sequences"] * max_tokens
+    if weight.ndim == 2:
+        return sequence_shares(weight), norm["sequences"]
+    totals = weight.new_zeros(batch.num_samples).index_add(0, batch.sample, weight.abs())
+    return weight / totals.clamp(min=1e-30)[batch.sample], norm["sequences"]
+
+
+def row_sum(batch: Any, x: Tensor, weight: Tensor) -> Tensor:
+    """Weighted sum of each sequence, (B,); of each array sample, (num_samples,)."""
+    each = weight.to(x.dtype) * masked(x, weight)
+    if each.ndim == 2:
+        return each.sum(-1)
+    return each.new_zeros(batch.num_samples).index_add(0, batch.sample, each)
+
+
+def row_mean(batch: Any, x: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean of each sequence; 0 where a sequence has no weight."""
+    total = row_sum(batch, torch.ones_like(x), weight.abs())
+    return row_sum(batch, x, weight) / torch.where(total > 0, total, torch.ones_like(total))
+
+
+def pairs(batch: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+    """(B,) values of the chosen and of the rejected rows, (P,) each, in the order of samples."""
+    return x[batch.place == 0], x[batch.place == 1]
+
+
+def share(x: Tensor, weight: Tensor, norm: float) -> Tensor:
+    """A metric: the mean of x over places with weight, this micro-batch's share of it."""
+    return weighted_mean(x.detach(), (weight != 0).to(x.dtype), norm)
+
+
+def before(x: Tensor) -> Tensor:
+    """(B, T) values after reading token t as values before token t; 0 at position 0.
+
+    Array values, (N,), are already of the moment before acting.
+    """
+    if x.ndim == 1:
+        return x
+    return torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], 1)
+
+
+def at_last(x: Tensor, weight: Tensor) -> Tensor:
+    """(B, T) values at the last token with weight of each row, (B,); 0 in rows without any."""
+    place = torch.arange(weight.shape[-1], device=weight.device)
+    last = torch.where(weight != 0, place, -1).amax(-1)
+    found = x.gather(-1, last.clamp(min=0)[:, None])[:, 0]
+    return masked(found, (last >= 0).to(found.dtype))

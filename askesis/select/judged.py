@@ -1,0 +1,76 @@
+"""What the selectors share: whose model, which attempts count, and one attempt as a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from askesis.errors import ConfigError
+from askesis.records import NOTHING, Attempt, Group, Sample, StopReason
+from askesis.select.sequences import is_demonstration, sequences_of, without_privilege
+
+
+def model_of(ctx: Any) -> str:
+    """The model that samples are for: the second half of the slot, `select.<model>`."""
+    return str(ctx.slot).partition(".")[2].partition("~")[0]
+
+
+def judged(
+    groups: Sequence[Group], verdicts: Any, *, judge: str = "", cut_off: bool = True
+) -> Iterator[list[tuple[Attempt, float]]]:
+    """Per group, the attempts that count, each with its value; groups without any are left out.
+
+    An attempt that failed is no behaviour of the model, and one whose value nobody knows cannot be
+    compared: both are left out, and so, without `cut_off`, are those that we cut off. Raises
+    ConfigError for a value that is not finite, naming the attempt and its judge.
+    """
+    for group in groups:
+        found = []
+        for attempt in group.attempts:
+            value = verdicts.value(attempt, judge=judge)
+            if value is None or attempt.stop is StopReason.FAILED:
+                continue
+            if not np.isfinite(value):
+                said = [v.judge for v in verdicts.of(attempt, judge=judge) if not v.about.other]
+                raise ConfigError(
+                    f"the reward of attempt {attempt.id} is no finite number",
+                    found=f"{value} from judge {said[-1] if said else judge!r}",
+                    hint="mend that judge; an unknown value is None",
+                )
+            if cut_off or not attempt.stop.cut_off:
+                found.append((attempt, float(value)))
+        if found:
+            yield found
+
+
+def sample_of(
+    ctx: Any,
+    model: str,
+    attempt: Attempt,
+    role: str,
+    columns: Mapping[str, float] = NOTHING,
+    sampling_logp: bool = False,
+) -> Sample | None:
+    """What one role said in an attempt as a sample, privileged text taken out; None for nothing.
+
+    columns: the sample's numbers. sampling_logp: with the column logp_sampling, what the sampler
+    says it drew from (0 where it does not say).
+    """
+    turns = without_privilege(ctx, attempt, role)
+    rows = sequences_of(turns, role, is_demonstration(attempt), sampling_logp=sampling_logp)
+    if not rows:
+        return None
+    return Sample(model, tuple(rows), columns=dict(columns), sources=(attempt.id,))
+
+
+def check(part: Any, limits: Mapping[str, tuple[bool, str]]) -> None:
+    """Raise ConfigError for the first field whose value does not fit."""
+    for name, (fits, expected) in limits.items():
+        if not fits:
+            raise ConfigError(
+                f"{type(part).__name__}.{name} is out of range",
+                expected=expected,
+                found=repr(getattr(part, name)),
+            )
