@@ -5,13 +5,17 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test env check bench clean
+.PHONY: demo test test-vllm env check bench clean
 
 demo: $(STAMP)  ## a tiny model improves itself, in at most five minutes
 	@$(BIN)/askesis demo
 
 test: $(STAMP)  ## all tests
 	@$(BIN)/python -m pytest -n 2
+
+test-vllm: $(STAMP)  ## the vllm engine, in an environment of its own (some minutes the first time)
+	@test -x .venv-vllm/bin/python || sh tests/engines/make_vllm_env.sh .venv-vllm $(PYTHON)
+	@ASKESIS_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python $(BIN)/python -m pytest tests/engines/test_vllm.py
 
 env: $(STAMP)  ## only the environment
 
@@ -33,4 +37,4 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 clean:  ## remove the environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-vllm .pytest_cache .mypy_cache .ruff_cache

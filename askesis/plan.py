@@ -55,7 +55,8 @@ class Parts(Mapping[str, Any]):
 class ModelSpec:
     """One row of the table of models.
 
-    source: "tiny", a directory in Hugging Face layout, a hub name, or "module:function".
+    source: "tiny", a directory in Hugging Face layout, a hub name, "module:function", or
+    "openai:NAME" for a model behind an endpoint.
     lora_rank: adapters of this rank are trained instead of all weights (0: all weights).
     base: another model of the table whose frozen weights these adapters sit on (with lora_rank);
     the base is in memory once, and one engine speaks for both. heads: outputs beside the
@@ -152,7 +153,8 @@ class Plan:
     """A whole run. `truth` declares which truth the recipe uses:
 
     "answers" (verifiers on train tasks), "steps" (step truth as well), "none" (worlds are
-    handed over without any answers).
+    handed over without any answers). `needs` are engine capabilities, of every role ("say") or of
+    one ("critic.value"); they are checked before round 0.
     """
 
     recipe: str
@@ -161,7 +163,7 @@ class Plan:
     roles: Mapping[str, RoleSpec] = field(default_factory=lambda: {"policy": RoleSpec()})
     worlds: Mapping[str, str] = field(default_factory=lambda: {"main": "countdown"})
     truth: Literal["answers", "steps", "none"] = "answers"
-    needs: tuple[str, ...] = ("say",)  # engine capabilities, checked before round 0
+    needs: tuple[str, ...] = ("say",)
     budget: Budget = Budget()
     seed: int = 0
 

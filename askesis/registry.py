@@ -69,6 +69,135 @@ RECIPES: dict[str, Row] = {
         (),
         page="docs/methods/self_consistency.md",
     ),
+    "reinforce": Row(
+        "askesis.recipes.reinforce:reinforce",
+        "policy gradient with a baseline that follows the rewards",
+        "answers",
+        ("answer",),
+        page="docs/methods/reinforce.md",
+    ),
+    "rloo": Row(
+        "askesis.recipes.rloo:rloo",
+        "policy gradient on whole answers, each against the others of its task",
+        "answers",
+        ("answer",),
+        page="docs/methods/rloo.md",
+    ),
+    "grpo": Row(
+        "askesis.recipes.grpo:grpo",
+        "advantages in units of the group's spread, clipped ratios, KL in the loss",
+        "answers",
+        ("answer",),
+        page="docs/methods/grpo.md",
+    ),
+    "dr_grpo": Row(
+        "askesis.recipes.dr_grpo:dr_grpo",
+        "GRPO without its length and difficulty biases",
+        "answers",
+        ("answer",),
+        page="docs/methods/dr_grpo.md",
+    ),
+    "dapo": Row(
+        "askesis.recipes.dapo:dapo",
+        "GRPO with mixed groups only, an asymmetric clip and a mean over tokens",
+        "answers",
+        ("answer",),
+        page="docs/methods/dapo.md",
+    ),
+    "gspo": Row(
+        "askesis.recipes.gspo:gspo",
+        "one clipped ratio for a whole answer",
+        "answers",
+        ("answer",),
+        page="docs/methods/gspo.md",
+    ),
+    "nft": Row(
+        "askesis.recipes.nft:nft",
+        "supervised learning of right answers and, by implication, of wrong ones",
+        "answers",
+        ("answer",),
+        cards=(222,),
+        page="docs/methods/nft.md",
+    ),
+    "ppo": Row(
+        "askesis.recipes.ppo:ppo",
+        "policy gradient of tokens with a value head, clips, and KL in the reward",
+        "answers",
+        ("answer",),
+        cards=(176,),
+        page="docs/methods/ppo.md",
+    ),
+    "t1": Row(
+        "askesis.recipes.t1:t1",
+        "RLOO with many samples, entropy bonus, penalties and a moving anchor",
+        "answers",
+        ("answer",),
+        cards=(240,),
+        page="docs/methods/t1.md",
+    ),
+    "simplerl_zoo": Row(
+        "askesis.recipes.simplerl_zoo:simplerl_zoo",
+        "GRPO from a base model, right or wrong as only reward, difficulty matched",
+        "answers",
+        ("answer",),
+        cards=(229,),
+        page="docs/methods/simplerl_zoo.md",
+    ),
+    "a_lol": Row(
+        "askesis.recipes.a_lol:a_lol",
+        "given answers that are better than the first model's, weighted by how much",
+        "answers, preferences",
+        ("answer", "preference"),
+        cards=(82,),
+        page="docs/methods/a_lol.md",
+    ),
+    "reward_model": Row(
+        "askesis.recipes.reward_model:reward_model",
+        "a reward model from annotated pairs: Bradley-Terry, margins, ties",
+        "preferences",
+        ("preference",),
+        cards=(253,),
+        page="docs/methods/reward_model.md",
+    ),
+    "dpo": Row(
+        "askesis.recipes.dpo:dpo",
+        "a policy from annotated pairs, without a reward model",
+        "preferences",
+        ("preference",),
+        page="docs/methods/dpo.md",
+    ),
+    "online_dpo": Row(
+        "askesis.recipes.online_dpo:online_dpo",
+        "a reward model, then DPO on the best and worst of own answers",
+        "preferences",
+        ("preference",),
+        cards=(253,),
+        page="docs/methods/online_dpo.md",
+    ),
+    "superhf": Row(
+        "askesis.recipes.superhf:superhf",
+        "a reward model, then the likelihood of the best of many, on a leash",
+        "preferences",
+        ("preference",),
+        cards=(197,),
+        page="docs/methods/superhf.md",
+    ),
+    "spo": Row(
+        "askesis.recipes.spo:spo",
+        "win rates among own answers as reward, towards the minimax winner",
+        "preferences",
+        ("preference",),
+        cards=(213,),
+        page="docs/methods/spo.md",
+    ),
+    "nash_md": Row(
+        "askesis.recipes.nash_md:nash_md",
+        "win rates against a mixture with the first model, towards the Nash policy",
+        "preferences",
+        ("preference",),
+        cards=(196,),
+        page="docs/methods/nash_md.md",
+    ),
 }
 
 PARTS: dict[str, Row] = {
@@ -96,20 +225,175 @@ PARTS: dict[str, Row] = {
     "explore.walk": Row(
         "askesis.explore.walk:Walk", "an environment walked turn by turn", "", ("turns",)
     ),
+    "explore.annotated": Row(
+        "askesis.explore.annotated:Annotated",
+        "the two answers of an annotated pair as attempts",
+        "preferences",
+        ("preference",),
+    ),
+    "explore.against": Row(
+        "askesis.explore.against:Against", "attempts of the policy beside those of an opponent"
+    ),
     "judge.verifier": Row(
         "askesis.judge.verifier:Verifier", "the world's verifier", "answers", ("answer",)
     ),
     "judge.self_consistency": Row(
         "askesis.judge.self_consistency:SelfConsistency", "the majority answer of a group", "none"
     ),
+    "judge.return": Row("askesis.judge.returns:Return", "what the explorer or environment paid"),
+    "judge.win_rate": Row(
+        "askesis.judge.win_rate:WinRate",
+        "how often annotators prefer an attempt to others",
+        "preferences",
+        ("preference",),
+        (196, 213),
+    ),
+    "judge.advantage": Row(
+        "askesis.judge.advantage:Advantage",
+        "another judge's value less what a critic expects",
+        cards=(82,),
+    ),
+    "judge.reward_model": Row(
+        "askesis.judge.reward_model:RewardModel", "what a reward model's head says of an attempt"
+    ),
+    "judge.bad_patterns": Row(
+        "askesis.judge.bad_patterns:BadPatterns",
+        "another judge, with penalties for bad patterns",
+        cards=(240,),
+    ),
     "select.threshold": Row(
         "askesis.select.threshold:Threshold", "good, distinct attempts, at most so many a task"
+    ),
+    "select.group_advantages": Row(
+        "askesis.select.advantages:GroupAdvantages", "attempts with their advantage in the group"
+    ),
+    "select.running_advantages": Row(
+        "askesis.select.advantages:RunningAdvantages",
+        "attempts with their advantage over a running baseline",
+        cards=(206,),
+    ),
+    "select.group_accuracy": Row(
+        "askesis.select.group_accuracy:GroupAccuracy",
+        "attempts of mixed groups, right or wrong, with the group's accuracy",
+        cards=(222,),
+    ),
+    "select.refill": Row(
+        "askesis.select.refill:Refill", "how many mixed groups a round draws for (DAPO)"
+    ),
+    "select.best_and_worst": Row(
+        "askesis.select.pairs:BestAndWorst",
+        "a pair a group: the best and a worse one",
+        cards=(253,),
+    ),
+    "select.start_labels": Row(
+        "askesis.select.labels:StartLabels",
+        "starts with what came of them, for critics",
+        cards=(82,),
+    ),
+    "select.positive_advantages": Row(
+        "askesis.select.leftover:PositiveAdvantages",
+        "what is better than expected, drawn in proportion",
+        cards=(82,),
+    ),
+    "select.outcomes": Row(
+        "askesis.select.outcomes:Outcomes",
+        "attempts with their reward, in units of its running spread",
+        cards=(176,),
     ),
     "learn.learn": Row(
         "askesis.learn.learner:Learn", "objectives minimised with AdamW, one trainer for all"
     ),
+    "learn.kl_in_reward": Row(
+        "askesis.learn.credit:KLInReward", "the log-ratio to a reference, taken off the reward"
+    ),
+    "learn.generalised_advantages": Row(
+        "askesis.learn.credit:GeneralisedAdvantages",
+        "advantages and returns of tokens from a value head (GAE)",
+        cards=(176,),
+    ),
+    "learn.supervised": Row("askesis.learn.supervised:Supervised", "weighted likelihood"),
+    "learn.reinforce": Row(
+        "askesis.learn.objectives.policy_gradient:Reinforce", "likelihood times advantage"
+    ),
+    "learn.clipped_policy_gradient": Row(
+        "askesis.learn.objectives.policy_gradient:ClippedPolicyGradient",
+        "the clipped ratio of PPO, GRPO, Dr. GRPO, DAPO and GSPO",
+    ),
+    "learn.kl_to_reference": Row(
+        "askesis.learn.objectives.leashes:KLToReference", "divergence from a reference, in the loss"
+    ),
+    "learn.entropy_bonus": Row(
+        "askesis.learn.objectives.leashes:EntropyBonus",
+        "entropy of the next-token distributions",
+        cards=(240,),
+    ),
+    "learn.value_loss": Row(
+        "askesis.learn.objectives.leashes:ValueLoss", "squared error of a value head, clipped"
+    ),
+    "learn.negative_aware": Row(
+        "askesis.learn.objectives.likelihood:NegativeAware",
+        "right answers learnt, wrong ones by implication (NFT)",
+        cards=(222,),
+    ),
+    "learn.leftover_lunch": Row(
+        "askesis.learn.objectives.likelihood:LeftoverLunch",
+        "advantage-weighted offline likelihood (A-LoL and its variants)",
+        cards=(82,),
+    ),
+    "learn.set_likelihood": Row(
+        "askesis.learn.objectives.likelihood:SetLikelihood",
+        "several correct answers to a task at once (MML, beta-MML)",
+        cards=(248,),
+    ),
+    "learn.anchored_likelihood": Row(
+        "askesis.learn.objectives.likelihood:AnchoredLikelihood",
+        "likelihood with a leash to the reference (SuperHF)",
+        cards=(197,),
+    ),
+    "learn.preference": Row(
+        "askesis.learn.objectives.preference:Preference",
+        "DPO, IPO, hinge, robust, soft labels, step pairs, SPIN",
+        cards=(24, 28, 75, 92, 181, 186, 253),
+    ),
+    "learn.kto": Row("askesis.learn.objectives.preference:KTO", "good and bad answers, no pairs"),
+    "learn.simpo": Row(
+        "askesis.learn.objectives.preference:SimPO", "pairs by mean log-probability, no reference"
+    ),
+    "learn.orpo": Row(
+        "askesis.learn.objectives.preference:ORPO", "likelihood and an odds ratio, no reference"
+    ),
+    "learn.contrastive_preference": Row(
+        "askesis.learn.objectives.preference:ContrastivePreference",
+        "pairs of segments by their regret (CPL)",
+        cards=(201,),
+    ),
+    "learn.pairwise_reward": Row(
+        "askesis.learn.objectives.reward_models:PairwiseReward",
+        "a reward model from pairs: Bradley-Terry, margins, ties",
+    ),
+    "learn.ranked_reward": Row(
+        "askesis.learn.objectives.reward_models:RankedReward",
+        "a reward model from rankings: Plackett-Luce",
+    ),
+    "learn.labelled_reward": Row(
+        "askesis.learn.objectives.reward_models:LabelledReward", "outcome and process heads"
+    ),
+    "learn.implicit_reward": Row(
+        "askesis.learn.objectives.reward_models:ImplicitReward",
+        "a reward model that is a log-ratio, from outcome labels",
+        cards=(133,),
+    ),
+    "learn.distillation": Row(
+        "askesis.learn.objectives.reward_models:Distillation",
+        "the reference's distributions, forward, reverse or between",
+    ),
     "retain.replay": Row(
         "askesis.retain.replay:Replay", "samples of earlier rounds mixed into this one's"
+    ),
+    "retain.moving_average": Row(
+        "askesis.retain.moving_average:MovingAverage",
+        "an average of a model's weights that follows its learning",
+        cards=(196, 240),
     ),
     "retain.keep_or_revert": Row(
         "askesis.retain.keep_or_revert:KeepOrRevert",
@@ -122,6 +406,12 @@ PARTS: dict[str, Row] = {
         "pass@1, pass@k, majority@k and more on fresh decide tasks",
         "answers",
         ("answer",),
+    ),
+    "measure.preference_accuracy": Row(
+        "askesis.measure.preferences:PreferenceAccuracy",
+        "whether a model prefers what annotators prefer, on fresh decide pairs",
+        "preferences",
+        ("preference",),
     ),
     "measure.groups": Row(
         "askesis.measure.groups:Groups", "what this round's own groups say about the training"

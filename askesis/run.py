@@ -405,8 +405,10 @@ class Run:
     def _check_capabilities(self) -> None:
         """A recipe that needs what an engine lacks is refused before round 0."""
         for role in self.plan.roles:
-            missing = set(self.plan.needs) - set(self.speakers.capabilities(role))
-            if missing and set(self.plan.needs) & {"say", "score", "act", "value", "hidden"}:
+            needs = [need.rpartition(".") for need in self.plan.needs]
+            wanted = {what for whose, _, what in needs if whose in ("", role)}
+            missing = wanted - set(self.speakers.capabilities(role))
+            if missing:
                 engine = self.speakers.voice(role).engine.name
                 raise ConfigError(
                     f"recipe {self.plan.recipe!r} needs {', '.join(sorted(missing))}, which "

@@ -92,7 +92,7 @@ def measure(how: str, num: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--attempts", default="1000,10000")
+    parser.add_argument("--attempts", default="1000,10000,20000")
     parser.add_argument("--one", default="", help=argparse.SUPPRESS)  # how,attempts: the child
     options = parser.parse_args()
     if options.one:

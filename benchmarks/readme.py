@@ -69,22 +69,69 @@ def figure_lines() -> list[str]:
     what = f"memory over {m['attempts']:,.0f} attempts"
     lines.append(f"| {what} | {figure} | `{memory['command']}` |")
     lines += sampling_lines(folder / "sampling.json")
+    lines += search_lines(folder)
     machine = overhead["machine"]
     lines += ["", f"({machine['processor']}, {machine['cores']} cores, {overhead['date']})"]
     return lines
 
 
 def sampling_lines(path: Path) -> list[str]:
-    """The native engine against transformers' generate, where that was measured."""
+    """The native engine against the general libraries, where that was measured."""
     if not path.exists():
         return []
     whole = _read(path)
-    return [
-        f"| sampling, {name} | native {row['native_tokens_per_s']:,.0f} tokens/s "
-        f"(float32: {row['native_float32_tokens_per_s']:,.0f}), `transformers.generate` "
-        f"{row['generate_tokens_per_s']:,.0f}: {row['ratio']:.1f} times | `{whole['command']}` |"
-        for name, row in whole["figures"]["workloads"].items()
+    others = {"generate": "`transformers.generate`", "vllm": "vLLM on the processor"}
+    lines = []
+    for name, row in whole["figures"]["workloads"].items():
+        parts = [
+            f"native {row['native_tokens_per_s']:,} tokens/s"
+            f" (float32: {row['native_float32_tokens_per_s']:,})"
+        ]
+        for other, called in others.items():
+            if f"{other}_tokens_per_s" in row:
+                times = row[f"ratio_to_{other}"]
+                parts.append(f"{called} {row[f'{other}_tokens_per_s']:,}: {times:.1f} times")
+        lines.append(f"| sampling, {name} | {', '.join(parts)} | `{whole['command']}` |")
+    means = [
+        f"{whole['figures'][key]:.1f} times {called}"
+        for other, called in others.items()
+        if (key := f"geometric_mean_ratio_to_{other}") in whole["figures"]
     ]
+    lines.append(f"| the same, geometric mean | {', '.join(means)} | `{whole['command']}` |")
+    return lines
+
+
+def search_lines(folder: Path) -> list[str]:
+    """Tree search, many attempts at once and the driver, where they were measured."""
+    lines = []
+    if (folder / "tree_search.json").exists():
+        whole = _read(folder / "tree_search.json")
+        f = whole["figures"]
+        faster = f["kept_is_faster_by"]
+        figure = (
+            f"last level {f['kept']['last_to_first']:.2f} times the first, "
+            f"{faster['re-sent']['seconds']:.1f} times faster than re-sending every prefix, "
+            f"{faster['cleared']['seconds']:.1f} times than reading it once a node"
+        )
+        lines.append(f"| 256 searches, 8 levels of 8 steps | {figure} | `{whole['command']}` |")
+    if (folder / "concurrency.json").exists():
+        whole = _read(folder / "concurrency.json")
+        f = whole["figures"]["lazy"]
+        numbers = sorted((n for n in f if n.isdigit()), key=int)
+        cells = [f"{f[n]['peak_above_mib']:.0f} MiB for {int(n):,}" for n in numbers]
+        lines.append(
+            f"| memory of attempts under way | {', '.join(cells)} attempts | `{whole['command']}` |"
+        )
+    if (folder / "driver.json").exists():
+        whole = _read(folder / "driver.json")
+        costs = [row["256"] for row in whole["figures"]["microseconds_a_request"].values()]
+        shares = [100 * r["driver_share"] for r in whole["figures"]["rounds"].values()]
+        figure = (
+            f"{min(costs):.1f} to {max(costs):.1f} microseconds a request, "
+            f"at most {max(shares):.2f} % of a sampling round"
+        )
+        lines.append(f"| the driver itself | {figure} | `{whole['command']}` |")
+    return lines
 
 
 def _read(path: Path) -> Any:

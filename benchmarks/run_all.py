@@ -5,7 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHMARKS = ("benchmarks.sampling", "benchmarks.overhead", "benchmarks.memory")
+BENCHMARKS = (
+    "benchmarks.sampling",
+    "benchmarks.tree_search",
+    "benchmarks.concurrency",
+    "benchmarks.driver",
+    "benchmarks.overhead",
+    "benchmarks.memory",
+)
 
 
 def main() -> None:

@@ -1,21 +1,27 @@
-"""Tokens per second of the native engine against `transformers.generate`, on the tiny model.
+"""Tokens per second of the native engine against `transformers.generate` and vLLM, tiny model.
 
-    python -m benchmarks.sampling [--pairs 7] [--to PATH]
+    python -m benchmarks.sampling [--pairs 7] [--vllm-python PYTHON] [--to PATH]
 
 Three workloads: 256 prompts of 24 tokens with 48 new tokens each, once and with 8 attempts a
-prompt; and 1,024 attempts whose lengths are geometric with mean 12. Both sides draw at temperature
+prompt; and 1,024 attempts whose lengths are geometric with mean 12. All sides draw at temperature
 one without filters; each is first tried at several batch sizes and precisions and then measured
-at its best, in interleaved pairs, so that what else the machine does hits both. Only tokens that
-count are counted: padding after a row's end is not.
+at its best, in interleaved pairs, so that what else the machine does hits all. Only tokens that
+count are counted: padding after a row's end is not. Nothing is kept from one run to the next: the
+native engine's caches are emptied before every call.
+
+vLLM wants an environment of its own (tests/engines/make_vllm_env.sh makes one); PYTHON is its
+interpreter. It runs as a child of this process, one run at a time in turn with the others.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +29,12 @@ import numpy as np
 import torch
 
 from askesis.engines.native import NativeEngine
+from askesis.models.sharing import transformers_module
 from askesis.models.tiny import tiny_model
 from askesis.requests import Sampling, SayTokens
 from askesis.rng import key
 from benchmarks.machine import describe, write
+from benchmarks.vllm_side import VllmSide
 
 PROMPT, NEW = 24, 48
 
@@ -52,7 +60,12 @@ def native(model: Any, dtype: str, rows: int, work: Any) -> Callable[[], int]:
         SayTokens(prompts[i // attempts], Sampling(max_tokens=int(n)), key("row", i), ())
         for i, n in enumerate(lengths)
     ]
-    return lambda: sum(len(s.tokens) for s in engine.say(requests))
+
+    def call() -> int:
+        engine.clear()
+        return sum(len(s.tokens) for s in engine.say(requests))
+
+    return call
 
 
 def generate(module: Any, rows: int, work: Any) -> Callable[[], int]:
@@ -101,65 +114,102 @@ def best(candidates: dict[str, Callable[[], int]]) -> str:
 
 def modules(model: Any) -> dict[str, Any]:
     """The model as transformers modules, one a precision."""
-    from askesis.engines.transformers import TransformersEngine
-
     found = {}
     for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
-        module = TransformersEngine(model)._module()
+        module = copy.deepcopy(transformers_module(model.module, model.config)).to(dtype)
         module.generation_config.eos_token_id = None
-        found[name] = module.to(dtype) if dtype != torch.float32 else module
+        found[name] = module
     return found
+
+
+def measure(work: Any, number: int, pairs: int, sides: Any) -> dict[str, Any]:
+    """Medians of one workload: every side at its best, in turn."""
+    model, with_transformers, vllm = sides
+    ours = {
+        f"{dtype}, {rows} rows": native(model, dtype, rows, work)
+        for dtype in ("float32", "bfloat16")
+        for rows in (128, 256, 512, 1024)
+    }
+    theirs = {
+        f"{dtype}, {rows} rows": generate(module, rows, work)
+        for dtype, module in with_transformers.items()
+        for rows in (128, 256, 512)
+    }
+    our_best, their_best = best(ours), best(theirs)
+    exact = best({n: c for n, c in ours.items() if n.startswith("float32")})
+    runs: dict[str, Callable[[], float]] = {
+        "native": lambda: speed(ours[our_best]),
+        "native_float32": lambda: speed(ours[exact]),
+        "generate": lambda: speed(theirs[their_best]),
+    }
+    at = {"native": our_best, "native_float32": exact, "generate": their_best}
+    if vllm is not None:
+        runs["vllm"] = lambda: vllm.speed(number)
+        at["vllm"] = list(vllm.best.values())[number]["at"]
+    found: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(pairs):
+        for name, run in runs.items():
+            found[name].append(run())
+    row: dict[str, Any] = {}
+    for name, speeds in found.items():
+        row[f"{name}_tokens_per_s"] = round(statistics.median(speeds))
+        row[f"{name}_at"] = at[name]
+    for other in ("generate", "vllm"):
+        if other in found:
+            row[f"ratio_to_{other}"] = round(ratio(found["native"], found[other]), 2)
+            row[f"float32_ratio_to_{other}"] = round(
+                ratio(found["native_float32"], found[other]), 2
+            )
+    return row
+
+
+def ratio(ours: list[float], theirs: list[float]) -> float:
+    """Median of the pairwise ratios."""
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def table(name: str, row: dict[str, Any]) -> str:
+    """What one workload came to, as lines."""
+    sides = [n.removesuffix("_tokens_per_s") for n in row if n.endswith("_tokens_per_s")]
+    lines = [name]
+    for side in sides:
+        times = row.get(f"ratio_to_{side}")
+        less = f"  native is {times:.2f} times as fast" if times else ""
+        lines.append(
+            f"  {side:15} {row[f'{side}_tokens_per_s']:9,} tokens/s  ({row[f'{side}_at']}){less}"
+        )
+    return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=7, help="interleaved pairs to take")
+    parser.add_argument("--vllm-python", default="", help="interpreter with vLLM installed")
     parser.add_argument("--to", type=Path, default=None, help="write the JSON there instead")
     options = parser.parse_args()
     torch.manual_seed(0)  # transformers.generate draws from the global generator
     model = tiny_model()
-    with_transformers = modules(tiny_model())
-    figures: dict[str, Any] = {"parameters": model.num_parameters, "workloads": {}}
-    ratios = []
-    for name, work in workloads().items():
-        ours = {
-            f"{dtype}, {rows} rows": native(model, dtype, rows, work)
-            for dtype in ("float32", "bfloat16")
-            for rows in (256, 512, 1024)
-        }
-        theirs = {
-            f"{dtype}, {rows} rows": generate(module, rows, work)
-            for dtype, module in with_transformers.items()
-            for rows in (128, 256)
-        }
-        our_best, their_best = best(ours), best(theirs)
-        exact = best({n: c for n, c in ours.items() if n.startswith("float32")})
-        pairs = [
-            (speed(ours[our_best]), speed(theirs[their_best]), speed(ours[exact]))
-            for _ in range(options.pairs)
-        ]
-        fast, slow, plain = (statistics.median(column) for column in zip(*pairs, strict=True))
-        ratio = statistics.median(a / b for a, b, _ in pairs)
-        ratios.append(ratio)
-        figures["workloads"][name] = {
-            "native_tokens_per_s": round(fast),
-            "native_at": our_best,
-            "native_float32_tokens_per_s": round(plain),
-            "native_float32_at": exact,
-            "generate_tokens_per_s": round(slow),
-            "generate_at": their_best,
-            "ratio": round(ratio, 2),
-        }
-        print(
-            f"{name}\n  native    {fast:9,.0f} tokens/s  ({our_best})"
-            f"\n  native    {plain:9,.0f} tokens/s  ({exact})"
-            f"\n  generate  {slow:9,.0f} tokens/s  ({their_best})\n  ratio     {ratio:9.2f}",
-            flush=True,
-        )
-    figures["ratio_geometric_mean"] = round(statistics.geometric_mean(ratios), 2)
-    figures["pairs"] = options.pairs
-    print(f"geometric mean of the ratios {figures['ratio_geometric_mean']}")
+    figures: dict[str, Any] = {"parameters": model.num_parameters, "pairs": options.pairs}
+    rows: dict[str, dict[str, Any]] = {}
+    with ExitStack() as stack:
+        vllm = None
+        if options.vllm_python:
+            print("vLLM tries its configurations first, which takes some minutes", flush=True)
+            vllm = stack.enter_context(VllmSide(options.vllm_python))
+            figures["vllm_tried"] = vllm.best
+        sides = (model, modules(tiny_model()), vllm)
+        for number, (name, work) in enumerate(workloads().items()):
+            rows[name] = measure(work, number, options.pairs, sides)
+            print(table(name, rows[name]), flush=True)
+    figures["workloads"] = rows
+    for other in ("generate", "vllm"):
+        ratios = [row[f"ratio_to_{other}"] for row in rows.values() if f"ratio_to_{other}" in row]
+        if ratios:
+            mean = round(statistics.geometric_mean(ratios), 2)
+            figures[f"geometric_mean_ratio_to_{other}"] = mean
+            print(f"geometric mean of the ratios to {other}: {mean}")
     command = f"python -m benchmarks.sampling --pairs {options.pairs}"
+    command += " --vllm-python PYTHON" if options.vllm_python else ""
     if options.to is None:
         print("written to", write("sampling", figures, command))
     else:

@@ -32,7 +32,7 @@ from askesis.protocols import Gauge
 from askesis.requests import EMPTY_SAID, ReadTokens, Said, SayTokens, ScoreTokens
 
 CACHE_BYTES = 1 << 30
-KNOWN_BYTES = 1 << 28
+KNOWN_BYTES = 1 << 27
 SMALL_MODEL = 20_000_000  # parameters up to which cores work on rows, not on parts of a product
 WORTH_A_THREAD = 32  # rows below which another thread does not pay
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -203,13 +203,15 @@ class MixedPass:
 
     def __init__(self, members: Sequence[tuple[float, Pass]]) -> None:
         self.members = list(members)
-        self.vocab_size, self.device = members[0][1].vocab_size, members[0][1].device
+        # Layers may be padded beyond the tokeniser that they share, each to its own size.
+        self.vocab_size = min(member.vocab_size for _, member in members)
+        self.device = members[0][1].device
 
     def logits(self, chunk: Chunk, table: np.ndarray, wanted: np.ndarray | None) -> torch.Tensor:
         total: torch.Tensor | None = None
         for coefficient, member in self.members:
             logits = member.logits(chunk, table, wanted).to(self.device)
-            part = coefficient * torch.log_softmax(logits, -1)
+            part = coefficient * torch.log_softmax(logits, -1)[:, : self.vocab_size]
             total = part if total is None else total + part
         assert total is not None
         return total

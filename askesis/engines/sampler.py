@@ -47,7 +47,7 @@ class Sampler:
         self._top_p = np.array([s.top_p for s in distinct], np.float32)
         self._min_p = np.array([s.min_p for s in distinct], np.float32)
         for sampling in distinct:
-            _check(sampling, self.num_sayable)
+            check_sampling(sampling, self.num_sayable)
         self._added = self._added_logits(distinct)
         filters = (self._top_k > 0) | (self._top_p < 1) | (self._min_p > 0)
         self._plain = self._added is None and not filters.any() and (self._temperature == 1).all()
@@ -211,7 +211,7 @@ def _distinct(samplings: Sequence[Sampling]) -> tuple[list[Sampling], np.ndarray
     return distinct, which
 
 
-def _check(s: Sampling, vocab_size: int) -> None:
+def check_sampling(s: Sampling, vocab_size: int) -> None:
     """ModelError for settings that cannot be sampled under."""
     wrong = ""
     if not 0 <= s.temperature < float("inf"):

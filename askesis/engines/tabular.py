@@ -24,7 +24,7 @@ class TabularEngine:
     capabilities = frozenset(
         {
             *("say", "score", "value", "logp", "exact_logp", "replayable"),
-            *("allowed", "bias", "stop_strings", "min_p", "named_weights"),
+            *("allowed", "bias", "stop_strings", "min_p", "named_weights", "mixture"),
         }
     )
 
@@ -98,6 +98,14 @@ class TabularEngine:
         """Forget the weights of that name."""
         self._sets.pop(name, None)
 
+    def mixture(self, members: Sequence[tuple[float, Any, Any]]) -> TabularEngine:
+        """An engine for (coefficient, model, pinned weights or None) of several tables together.
+
+        It speaks with the distribution proportional to exp(sum of coefficient times
+        log-probability). ModelError where they do not share an alphabet.
+        """
+        return _Mixture(self.model, members)
+
     def clear(self) -> None:
         """Nothing is cached."""
 
@@ -124,3 +132,30 @@ class TabularEngine:
         logits = tables[sets, lasts]
         logits[:, self.model.renderer.pad_token] = -torch.inf
         return logits
+
+
+class _Mixture(TabularEngine):
+    """Several tables as one, composed anew at every request because they may have learnt."""
+
+    capabilities = TabularEngine.capabilities - {"value", "named_weights", "mixture"}
+
+    def __init__(self, model: Any, members: Sequence[tuple[float, Any, Any]]) -> None:
+        super().__init__(model)
+        self._members = list(members)
+        for _, other, _ in members:
+            if other.renderer.vocab_size != model.renderer.vocab_size:
+                raise ModelError(
+                    "the models of a mixture must share a vocabulary",
+                    found=f"{model.renderer.vocab_size} and {other.renderer.vocab_size} tokens",
+                )
+
+    def _tables(self, key: str, requests: Sequence[Any]) -> tuple[torch.Tensor, np.ndarray]:
+        """The composed table, in the place of the only set."""
+        total: Any = 0.0
+        real = self.model.renderer.pad_token  # what stands behind it is never said
+        for coefficient, model, weights in self._members:
+            tensor = model.module.logits if weights is None else weights["logits"]
+            logits = tensor.detach()
+            total = total + coefficient * torch.log_softmax(logits[:, :real], -1)
+        padded = torch.cat([total, torch.zeros_like(total[:, :1])], 1)
+        return padded[None], np.zeros(len(requests), np.int64)

@@ -158,16 +158,17 @@ class HttpVllm:
                 found=str(error.__cause__ or error),
                 hint="Start one with `vllm serve MODEL`, or give `vllm?python=` an interpreter",
             ) from None
-        except openai.NotFoundError:
-            needed = "VLLM_SERVER_DEV_MODE=1 and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1"
-            raise ModelError(
-                f"the vLLM server at {self.url} does not offer {what or 'completions'}",
-                hint=f"Start it with {needed} in its environment" if what else "Is it vLLM?",
-            ) from None
         except openai.APIStatusError as error:
+            told = error.body if isinstance(error.body, dict) else {}
+            if error.status_code == 404 and "message" not in told:  # no such page
+                needed = "VLLM_SERVER_DEV_MODE=1 and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1"
+                raise ModelError(
+                    f"the vLLM server at {self.url} does not offer {what or 'completions'}",
+                    hint=f"Start it with {needed} in its environment" if what else "Is it vLLM?",
+                ) from None
             raise ModelError(
                 f"the vLLM server at {self.url} refused",
-                found=f"{error.status_code}: {error.message}"[:300],
+                found=f"{error.status_code}: {told.get('message', error.message)}"[:300],
             ) from None
 
     def _is_processed(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -29,6 +30,8 @@ INSTALL = (
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 ADAPTERS = 8  # different ones in one batch
 BLOCK = 32  # tokens of a block of the prefix cache on a CPU: the smallest it is good at
+# Its CPU build (0.32) looks into everything that is imported and fails at this part of numba.
+STUMBLES = ("llvmlite.binding.ffi",)
 
 _running: set[int] = set()  # vLLMs of this process; what they share is freed with the last
 
@@ -203,6 +206,7 @@ class LocalVllm:
 def _open(options: dict[str, Any]) -> Any:
     """vLLM's engine with its core in this process, whose end we decide ourselves."""
     before = os.environ.copy()
+    hidden = {name: sys.modules.pop(name) for name in STUMBLES if name in sys.modules}
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     try:
@@ -218,6 +222,7 @@ def _open(options: dict[str, Any]) -> Any:
             "vLLM cannot be opened for this model", found=why[0] if why else repr(error)
         ) from error
     finally:
+        sys.modules.update(hidden)
         os.environ.clear()
         os.environ.update(before)
     # It would take down what other engines of the process share as soon as it is collected.

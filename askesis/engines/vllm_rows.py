@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from askesis.engines.sampler import _check
+from askesis.engines.sampler import check_sampling
 from askesis.engines.stopping import StopStrings
 from askesis.errors import ModelError
 from askesis.protocols import Gauge
@@ -107,7 +107,7 @@ NO_STOPS = Stops((), None)
 
 def check_settings(sampling: Sampling, vocab_size: int, most_bias: float) -> None:
     """ModelError for settings that mean nothing, or that vLLM would read otherwise than we do."""
-    _check(sampling, vocab_size)
+    check_sampling(sampling, vocab_size)
     if 0 < sampling.temperature < COLDEST:
         raise ModelError(
             f"vLLM cannot sample with temperature {sampling.temperature}",

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from askesis.errors import ModelError
 from askesis.lab.figures import count, duration, size
 from askesis.plan import Phase, Plan
 from askesis.records import Start, Task, TaskRole
@@ -181,6 +182,11 @@ def measure(plan: Plan, world: Any) -> Speeds:
     from askesis.models.load import open_model
 
     name, spec = next(iter(plan.models.items()))
+    if spec.source.startswith("openai:"):
+        raise ModelError(
+            f"what a run with model {name!r} will cost cannot be estimated without paying for it",
+            hint="Bind it to a limit, --budget.tokens, and begin",
+        )
     tiny = spec.source == "tiny"
     if tiny and _warm(plan):
         model = open_models(plan, plan.seed, lambda message: None)[name]
@@ -206,7 +212,7 @@ def measure(plan: Plan, world: Any) -> Speeds:
     else:
         length, based_on = tokens / max(1, attempts), "as the model answers now"
     prompt = float(np.mean([len(model.renderer.render(Start(t))) for t in tasks]))
-    trained_per_s = _learn(model, tasks, demonstrated, length) if spec.trainable else float("inf")
+    trained_per_s = _learn(model, tasks, demonstrated, length) if model.trainable else float("inf")
     num = sum(int(w.numel()) for w in model.weights().values())
     return Speeds(tokens / seconds, trained_per_s, length, prompt, num, _peak_bytes(), based_on)
 

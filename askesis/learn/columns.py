@@ -10,7 +10,7 @@ Each is 0 where nothing is learnt. A column that the selector made is kept.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -20,18 +20,30 @@ import torch
 
 from askesis.errors import ConfigError
 from askesis.learn.batching import collate, has_column
-from askesis.learn.trainer import Trainer
+from askesis.learn.trainer import OWN, Trainer, before_each_token
 from askesis.records import Sample
 
-OWN = {"logp_old": "logp", "value_old": "value"}  # column -> what it is of the model's outputs
+
+def lacking(trainer: Trainer, samples: Sequence[Sample]) -> frozenset[str]:
+    """Which of `OWN` the objectives need and some sample has not."""
+    wanted = trainer.needs & frozenset(OWN)
+    return frozenset(n for n in wanted if not all(has_column(s, n) for s in samples))
 
 
-def with_own(trainer: Trainer, samples: Sequence[Sample]) -> list[Sample]:
-    """Samples with the columns among `OWN` that the objectives need, from the present weights."""
-    for name, output in OWN.items():
-        if name in trainer.needs:
-            samples = _with(trainer, trainer.model, samples, name, output)
-    return list(samples)
+def with_own(
+    trainer: Trainer, samples: Sequence[Sample], chosen: Collection[int] | None = None
+) -> list[Sample]:
+    """Samples with the columns of `OWN` that are needed, from the present weights.
+
+    chosen: places of the samples to do it for (None: all).
+    """
+    found = list(samples)
+    places = range(len(found)) if chosen is None else sorted(chosen)
+    for name in sorted(lacking(trainer, samples)):
+        made = _with(trainer, trainer.model, [found[i] for i in places], name, OWN[name])
+        for i, sample in zip(places, made, strict=True):
+            found[i] = sample
+    return found
 
 
 def with_reference(
@@ -108,9 +120,10 @@ def _with(
         batch = collate(piece, trainer.pad_token, trainer.device)
         with trainer.autocast():
             out = model.outputs(batch, frozenset({output}))
-        values = getattr(out, output).float().cpu().numpy()
-        if output == "value" and values.ndim == 2:  # after reading a token -> before it
-            values = np.concatenate([np.zeros_like(values[:, :1]), values[:, :-1]], 1)
+        values = getattr(out, output)
+        if output == "value":
+            values = before_each_token(values)
+        values = values.float().cpu().numpy()
         values = np.where(batch.mask.cpu().numpy(), values, 0.0).astype(np.float32)
         if values.ndim == 1:  # array samples: steps of all samples one after another
             return np.split(values, np.cumsum(batch.lengths.cpu().numpy())[:-1])

@@ -46,9 +46,9 @@ class Watch:
 
     def _stop(self, found: str) -> None:
         raise LearningDiverged(
-            f"the learning of model {self.model!r} diverged in this round, which is not kept; the "
-            "last committed round holds the last good weights",
+            f"the learning of model {self.model!r} diverged in this round, which is not kept; what "
+            "was committed before it has the last good weights",
             found=found,
-            hint=f"fork from it with --learn.{self.model}.learning_rate "
-            f"{self.learning_rate / 3:.1g}",
+            hint=f"Fork from there with --learn.{self.model}.learning-rate "
+            f"{self.learning_rate / 3:.2g} or less",
         )

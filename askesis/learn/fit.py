@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from askesis.errors import ConfigError
-from askesis.learn.batching import collate, micro_batches, size_of, step_norm, steps_of_epoch
+from askesis.learn.batching import collate, size_of, step_norm, steps_of_epoch
 from askesis.learn.optimizer import open_optimizer
 from askesis.learn.supervised import Supervised
 from askesis.learn.trainer import Trainer, fitting
@@ -135,9 +135,11 @@ def held_out_loss(trainer: Trainer, samples: Sequence[Sample]) -> float:
     @torch.no_grad()
     def one(piece: list[Sample]) -> float:
         batch = collate(piece, trainer.pad_token, trainer.device)
-        return float(objective(trainer.model.outputs(batch, objective.uses), batch, norm)[0])
+        with trainer.autocast():
+            out = trainer.model.outputs(batch, objective.uses)
+        return float(objective(out, batch, norm)[0])
 
-    return sum(trainer.each(one, list(micro_batches(samples, trainer.micro_batch_tokens))))
+    return sum(trainer.each(one, trainer.pieces(samples)))
 
 
 def _steps(sizes: np.ndarray, batch_tokens: int, seed: int) -> Iterator[np.ndarray]:

@@ -10,7 +10,13 @@ import numpy as np
 
 from askesis.errors import ConfigError, nearest
 from askesis.learn.batching import order_of_prompts, size_of, steps_of_epoch
-from askesis.learn.columns import check_reference, frozen_module, with_own, with_reference
+from askesis.learn.columns import (
+    check_reference,
+    frozen_module,
+    lacking,
+    with_own,
+    with_reference,
+)
 from askesis.learn.divergence import Watch
 from askesis.learn.optimizer import num_made, open_optimizer
 from askesis.learn.precision import PRECISIONS, Precision
@@ -172,7 +178,12 @@ class Learn:
             usable = with_reference(trainer, ctx, self.reference, usable)
         if trainer.uses & {"kl", "logits_reference"}:
             trainer.reference = frozen_module(ctx, model, self.reference)
-        usable = with_own(trainer, usable)
+        steps = list(self._steps(model, usable, ctx.generator("order")))
+        if self.columns:
+            usable = with_own(trainer, usable)
+        else:  # the first update computes its own on the way
+            trainer.fresh = lacking(trainer, usable)
+            usable = with_own(trainer, usable, {int(i) for step in steps[1:] for i in step})
         for maker in self.columns:
             usable, found = maker(usable)
             metrics |= found
@@ -183,13 +194,13 @@ class Learn:
             weight_decay=self.weight_decay,
             groups=_param_groups(hooks, model),
         )
-        steps = list(self._steps(model, usable, ctx.generator("order")))
         made = num_made(optimizer)
         watch, reports = Watch(model.name, self.learning_rate), []
         for index, chosen in enumerate(steps):
             factor = factor_of(self, index, len(steps), made + index)
             step = [usable[i] for i in chosen]
             report = trainer.update(optimizer, step, factor * self.learning_rate)
+            trainer.fresh = frozenset()
             ctx.meter.add("trained", report.tokens)
             ctx.meter.add("updates", 0 if report.refused else 1)
             reports.append(report)
@@ -203,7 +214,9 @@ class Learn:
         if not model.trainable:
             raise ConfigError(
                 f"model {model.name!r} is frozen and cannot learn",
-                hint=f"--models.{model.name}.trainable true",
+                hint=f"--models.{model.name}.trainable true"
+                if model.module is not None
+                else "a model behind an endpoint has no weights here",
             )
         if self.start != "continue":
             kept = model.copy_optimizer()
@@ -225,7 +238,7 @@ class Learn:
                 f"an update of model {model.name!r} cannot hold the largest sample",
                 expected=f"samples of at most {self.batch_tokens} tokens, which is batch_tokens",
                 found=f"one of {sizes.max()}",
-                hint=f"--learn.{model.name}.batch_tokens {sizes.max()} or more",
+                hint=f"--learn.{model.name}.batch-tokens {sizes.max()} or more",
             )
         made, epoch = 0, 0
         while epoch < self.epochs if self.num_updates is None else made < self.num_updates:

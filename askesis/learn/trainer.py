@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,7 @@ from askesis.records import Sample
 T = TypeVar("T")
 SMALL = 20_000_000  # trained parameters; larger ones fill all cores with one product, and a copy
 # of their gradient per thread would be memory worth having
+OWN = {"logp_old": "logp", "value_old": "value"}  # column -> what it is of the model's outputs
 ATOM_SIZES = {"pair": 2}  # how many sequences an atom must have, where that is fixed
 
 
@@ -97,6 +99,7 @@ class Trainer:
         self.packs = bool(getattr(model, "packs", False))
         self.dtype = product_dtype(precision, self.device)
         self.reference, self.processes = reference, processes
+        self.fresh: frozenset[str] = frozenset()  # columns of `OWN` to take from the forward pass
         _set_recompute(model, recompute)
 
     @property
@@ -115,13 +118,22 @@ class Trainer:
                 )
             rows = [r.columns for r in sample.sequences] or [sample.arrays]
             made = set(sample.columns).union(*rows)
-            if missing := self.needs - made:
+            if missing := self.needs - made - self.fresh:
                 raise ConfigError(
                     f"the objectives of model {self.model.name!r} need the columns "
                     f"{', '.join(sorted(missing))}",
                     found=", ".join(sorted(made)) or "none",
                     hint="choose a selector that makes them",
                 )
+        for sample in samples:
+            for name, values in _columns(sample):
+                if not np.isfinite(values).all():
+                    raise ConfigError(
+                        f"the column {name!r} of a sample for model {self.model.name!r} is not "
+                        "finite",
+                        found=f"NaN or infinity, made from {', '.join(sample.sources)}",
+                        hint="let the selector leave out what has no finite reward",
+                    )
         for objective in self.objectives:
             wanted = ATOM_SIZES.get(objective.atom)
             wrong = [s for s in samples if wanted and len(s.sequences) != wanted]
@@ -222,7 +234,10 @@ class Trainer:
         if self.reference is not None:
             batch = replace(batch, reference=self.reference)
         with self.autocast():
-            out = self.model.outputs(batch, self.uses)
+            out = self.model.outputs(batch, self.uses | {OWN[name] for name in self.fresh})
+        if self.fresh:
+            own = {name: _own(out, name) for name in self.fresh}
+            batch = replace(batch, columns={**batch.columns, **own})
         total: Any = 0.0
         metrics: dict[str, Tensor] = {}
         for objective in self.objectives:
@@ -277,6 +292,29 @@ class Trainer:
                 hint="the learning diverged: lower learning-rate, then fork from an earlier round",
             )
         return "loss" if not bool(finite[0]) else "gradient"
+
+
+def _own(out: Any, name: str) -> Tensor:
+    found = getattr(out, OWN[name]).detach()
+    return before_each_token(found) if name == "value_old" else found
+
+
+def before_each_token(values: Tensor) -> Tensor:
+    """(B, T) values after reading each token as values before it, 0 at position 0.
+
+    Those of array samples, (N,), are already of the moment before acting.
+    """
+    if values.ndim == 1:
+        return values
+    return torch.cat([torch.zeros_like(values[:, :1]), values[:, :-1]], 1)
+
+
+def _columns(sample: Sample) -> Iterator[tuple[str, Any]]:
+    """All numbers of a sample by the names of their columns."""
+    yield from sample.columns.items()
+    for row in sample.sequences:
+        yield from row.columns.items()
+    yield from ((n, a) for n, a in sample.arrays.items() if np.asarray(a).dtype.kind == "f")
 
 
 def _sum(values: Sequence[Tensor]) -> float:

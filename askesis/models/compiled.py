@@ -3,8 +3,9 @@
 """The arithmetic between the matrix products of learning, forward and backward, compiled.
 
 Each function is one pass over its numbers, where tensor operations make one pass and one new
-tensor per step: for a small model those cost as much as the products. Numbers are float32. What a
-function writes is handed in, never made here. numba compiles them on first use and keeps the
+tensor per step: for a small model those cost as much as the products. Numbers are float32, or
+uint16 arrays that hold bfloat16 bits where a function's page says so; arithmetic is float32. What
+a function writes is handed in, never made here. numba compiles them on first use and keeps the
 result beside this file; every one releases the interpreter's lock.
 
 Rows of a block of attention come as int64 (R, 4): first packed token and number of own tokens,
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 # NaN must survive (a gradient that is not finite is refused by it), so "nnan" and "ninf" are out.
 FAST = {"contract", "reassoc", "nsz", "arcp", "afn"}
@@ -47,6 +48,44 @@ def _float_of(typing, bits):
     return types.float32(types.int32), generate
 
 
+@intrinsic
+def _bits_of(typing, number):
+    """The bits of a float32."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.IntType(32))
+
+    return types.int32(types.float32), generate
+
+
+def _get(number):
+    """A number of an array, as float32."""
+
+
+@overload(_get, inline="always")
+def _overload_get(number):
+    if isinstance(number, types.Integer):
+        return lambda number: _float_of(np.int32(number) << np.int32(16))
+    return lambda number: number
+
+
+def _as(like, number):
+    """A float32 as a number of an array like this one, rounded to the nearest, ties to even."""
+
+
+@overload(_as, inline="always")
+def _overload_as(like, number):
+    if isinstance(like, types.Integer):
+
+        def rounded(like, number):
+            bits = _bits_of(number)
+            odd = (bits >> np.int32(16)) & np.int32(1)
+            return np.uint16((bits + np.int32(0x7FFF) + odd) >> np.int32(16))
+
+        return rounded
+    return lambda like, number: number
+
+
 @njit(inline="always", **KERNEL)
 def _exp(x):
     """exp(x) to 2e-7 relative; x is taken to lie in [-87, 88], and NaN is lost."""
@@ -59,7 +98,10 @@ def _exp(x):
 
 @njit(**KERNEL)
 def normalise(x, weight, eps, out, scale):
-    """out = x * scale * weight with scale = 1 / sqrt(mean(x^2) + eps). (N, W); scale (N,)."""
+    """out = x * scale * weight with scale = 1 / sqrt(mean(x^2) + eps). (N, W); scale (N,).
+
+    out may be bfloat16.
+    """
     rows, width = x.shape
     for i in range(rows):
         total = ZERO
@@ -68,59 +110,60 @@ def normalise(x, weight, eps, out, scale):
         by = ONE / np.sqrt(total / np.float32(width) + eps)
         scale[i] = by
         for j in range(width):
-            out[i, j] = x[i, j] * by * weight[j]
+            out[i, j] = _as(out[i, j], x[i, j] * by * weight[j])
 
 
 @njit(**KERNEL)
 def normalise_back(grad, x, weight, scale, grad_x, grad_weight):
-    """Writes grad_x (N, W) and adds to grad_weight (W,)."""
+    """Writes grad_x (N, W) and adds to grad_weight (W,). grad may be bfloat16."""
     rows, width = x.shape
     for i in range(rows):
         by = scale[i]
         along = ZERO
         for j in range(width):
-            along += grad[i, j] * weight[j] * x[i, j]
+            along += _get(grad[i, j]) * weight[j] * x[i, j]
         along *= by * by / np.float32(width)
         for j in range(width):
-            grad_x[i, j] = (grad[i, j] * weight[j] - x[i, j] * along) * by
-            grad_weight[j] += grad[i, j] * x[i, j] * by
+            g = _get(grad[i, j])
+            grad_x[i, j] = (g * weight[j] - x[i, j] * along) * by
+            grad_weight[j] += g * x[i, j] * by
 
 
 @njit(**KERNEL)
 def gate(both, out):
-    """out = silu(first half) * second half, (N, 2 M) -> (N, M)."""
+    """out = silu(first half) * second half, (N, 2 M) -> (N, M). Both may be bfloat16."""
     rows, width = out.shape
     for i in range(rows):
         first, second, to = both[i, :width], both[i, width:], out[i]
         for j in range(width):
-            to[j] = first[j] / (ONE + _exp(-first[j])) * second[j]
+            a = _get(first[j])
+            to[j] = _as(to[j], a / (ONE + _exp(-a)) * _get(second[j]))
 
 
 @njit(**KERNEL)
 def gate_back(both, grad, found):
-    """The gradient of `gate`, (N, 2 M)."""
+    """The gradient of `gate`, (N, 2 M). All may be bfloat16."""
     rows, width = grad.shape
     for i in range(rows):
         first, second, g = both[i, :width], both[i, width:], grad[i]
         to_first, to_second = found[i, :width], found[i, width:]
         for j in range(width):
-            to_second[j] = ONE / (ONE + _exp(-first[j]))
-        for j in range(width):
-            opened = to_second[j]
-            silu = first[j] * opened
-            to_first[j] = g[j] * second[j] * (opened + silu * (ONE - opened))
-            to_second[j] = g[j] * silu
+            a, above = _get(first[j]), _get(g[j])
+            opened = ONE / (ONE + _exp(-a))
+            silu = a * opened
+            slope = above * _get(second[j]) * (opened + silu * (ONE - opened))
+            to_first[j] = _as(to_first[j], slope)
+            to_second[j] = _as(to_second[j], above * silu)
 
 
 @njit(inline="always", **KERNEL)
-def _turn(x, cos, sin, sign, out):
-    """One head turned by its position: halves paired. sign -1 turns back."""
+def _turn(x, cos, sin, out):
+    """One head turned by its position: halves paired."""
     half = len(cos)
     for d in range(half):
-        a, b = x[d], x[half + d]
-        s = sin[d] * sign
-        out[d] = a * cos[d] - b * s
-        out[half + d] = b * cos[d] + a * s
+        a, b = _get(x[d]), _get(x[half + d])
+        out[d] = a * cos[d] - b * sin[d]
+        out[half + d] = b * cos[d] + a * sin[d]
 
 
 @njit(inline="always", **KERNEL)
@@ -135,7 +178,10 @@ def _turn_and_add(x, cos, sin, out):
 
 @njit(**KERNEL)
 def spread(x, cos, sin, rows, heads, kv, shared_width, queries, keys, values):
-    """Packed queries, keys and values, (N, heads + 2 kv, D), turned, as a block's padded rows."""
+    """Packed queries, keys and values, (N, heads + 2 kv, D), turned, as a block's padded rows.
+
+    x may be bfloat16.
+    """
     group = heads // kv
     own_width = queries.shape[1] // group
     for r in range(len(rows)):
@@ -151,8 +197,9 @@ def spread(x, cos, sin, rows, heads, kv, shared_width, queries, keys, values):
                     keys[at, p] = ZERO
                     values[at, p] = ZERO
                     continue
-                _turn(x[place, heads + k], cos[place], sin[place], ONE, keys[at, p])
-                values[at, p] = x[place, heads + kv + k]
+                _turn(x[place, heads + k], cos[place], sin[place], keys[at, p])
+                for d in range(x.shape[2]):
+                    values[at, p, d] = _get(x[place, heads + kv + k, d])
             for t in range(own_width):
                 for g in range(group):
                     if t < own:
@@ -160,7 +207,6 @@ def spread(x, cos, sin, rows, heads, kv, shared_width, queries, keys, values):
                             x[first + t, k * group + g],
                             cos[first + t],
                             sin[first + t],
-                            ONE,
                             queries[at, t * group + g],
                         )
                     else:
@@ -221,26 +267,33 @@ def softmax_back(share, grad, by):
 
 @njit(**KERNEL)
 def gather(mixed, rows, kv, group, out):
-    """A block's padded rows, (R * kv, S * group, D), as packed ones, (N, heads, D)."""
+    """A block's padded rows, (R * kv, S * group, D), as packed ones, (N, heads, D).
+
+    out may be bfloat16.
+    """
     for r in range(len(rows)):
         for k in range(kv):
             for t in range(rows[r, 1]):
                 for g in range(group):
-                    out[rows[r, 0] + t, k * group + g] = mixed[r * kv + k, t * group + g]
+                    to = out[rows[r, 0] + t, k * group + g]
+                    for d in range(len(to)):
+                        to[d] = _as(to[d], mixed[r * kv + k, t * group + g, d])
 
 
 @njit(**KERNEL)
 def scatter(x, rows, kv, group, out):
-    """Packed heads, (N, heads, D), as a block's padded rows; padding is 0."""
+    """Packed heads, (N, heads, D), as a block's padded rows; padding is 0. x may be bfloat16."""
     own_width = out.shape[1] // group
     for r in range(len(rows)):
         for k in range(kv):
             for t in range(own_width):
                 for g in range(group):
+                    to = out[r * kv + k, t * group + g]
                     if t < rows[r, 1]:
-                        out[r * kv + k, t * group + g] = x[rows[r, 0] + t, k * group + g]
+                        for d in range(len(to)):
+                            to[d] = _get(x[rows[r, 0] + t, k * group + g, d])
                     else:
-                        out[r * kv + k, t * group + g] = ZERO
+                        to[:] = ZERO
 
 
 @njit(**KERNEL)

@@ -8,7 +8,6 @@ operations, for any device and precision, and one on processors in float32 throu
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache, wraps
 from importlib.util import find_spec
 from typing import Any
@@ -71,15 +70,15 @@ COMPILED = True  # tests look at both forms
 SCORES_IN_MEMORY = 1 << 24  # attention scores kept for the backward pass: 64 MiB a layer in float32
 
 
-def _as_it_is(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """A backward pass without autocast, whoever calls it."""
+def _by_hand(backward: Any) -> Any:
+    """A backward pass that cannot be differentiated again, without autocast whoever calls it."""
 
     @wraps(backward)
     def inner(ctx: Any, *grads: Tensor) -> Any:
         with torch.autocast(grads[0].device.type, enabled=False):
             return backward(ctx, *grads)
 
-    return inner
+    return once_differentiable(inner)
 
 
 class _RmsNorm(torch.autograd.Function):
@@ -91,8 +90,7 @@ class _RmsNorm(torch.autograd.Function):
         return (x * scale).mul_(weight).to(dtype)
 
     @staticmethod
-    @once_differentiable
-    @_as_it_is
+    @_by_hand
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, scale = ctx.saved_tensors
         grad = grad.to(x.dtype)
@@ -114,8 +112,7 @@ class _GatedSilu(torch.autograd.Function):
         return (gate * open_).mul_(up)
 
     @staticmethod
-    @once_differentiable
-    @_as_it_is
+    @_by_hand
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         both, open_ = ctx.saved_tensors
         gate, up = both.chunk(2, -1)
@@ -180,8 +177,7 @@ class _Attention(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
-    @_as_it_is
+    @_by_hand
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         cos, sin, *kept = ctx.saved_tensors
         packing, (heads, kv, size) = ctx.packing, ctx.shape
@@ -283,9 +279,12 @@ def _attend_in_one_kernel(
     return torch.cat(found)
 
 
-def _plain(x: Tensor) -> np.ndarray:
-    """Numbers as float32, for compiled functions."""
-    return x.detach().float().contiguous().numpy()
+def _array(x: Tensor) -> np.ndarray:
+    """A tensor's numbers for compiled functions: float32, or bfloat16 bits as uint16."""
+    x = x.detach().contiguous()
+    if x.dtype == torch.bfloat16:
+        return x.view(torch.int16).numpy().view(np.uint16)
+    return x.numpy()
 
 
 class _CompiledRmsNorm(torch.autograd.Function):
@@ -293,24 +292,23 @@ class _CompiledRmsNorm(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
         from askesis.models import compiled
 
-        rows = x.reshape(-1, x.shape[-1])
-        out, scale = torch.empty(rows.shape), np.empty(len(rows), np.float32)
-        compiled.normalise(_plain(rows), _plain(weight), np.float32(eps), out.numpy(), scale)
+        rows = _array(x.float()).reshape(-1, x.shape[-1])
+        out, scale = torch.empty(rows.shape, dtype=dtype), np.empty(len(rows), np.float32)
+        compiled.normalise(rows, _array(weight), np.float32(eps), _array(out), scale)
         ctx.save_for_backward(x, weight)
         ctx.scale = scale
-        return out.view(x.shape).to(dtype)
+        return out.view(x.shape)
 
     @staticmethod
-    @once_differentiable
-    @_as_it_is
+    @_by_hand
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         from askesis.models import compiled
 
         x, weight = ctx.saved_tensors
-        rows, g = (_plain(t.reshape(-1, x.shape[-1])) for t in (x, grad))
+        rows, g = (_array(t).reshape(-1, x.shape[-1]) for t in (x.float(), grad))
         found, grad_weight = torch.empty(rows.shape), torch.zeros(weight.shape)
         compiled.normalise_back(
-            g, rows, _plain(weight), ctx.scale, found.numpy(), grad_weight.numpy()
+            g, rows, _array(weight), ctx.scale, found.numpy(), grad_weight.numpy()
         )
         return found.view(x.shape).to(x.dtype), grad_weight, None, None
 
@@ -320,25 +318,24 @@ class _CompiledGate(torch.autograd.Function):
     def forward(ctx: Any, both: Tensor) -> Tensor:
         from askesis.models import compiled
 
-        out = torch.empty(len(both), both.shape[1] // 2)
-        compiled.gate(_plain(both), out.numpy())
+        out = torch.empty(len(both), both.shape[1] // 2, dtype=both.dtype)
+        compiled.gate(_array(both), _array(out))
         ctx.save_for_backward(both)
-        return out.to(both.dtype)
+        return out
 
     @staticmethod
-    @once_differentiable
-    @_as_it_is
+    @_by_hand
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         from askesis.models import compiled
 
         (both,) = ctx.saved_tensors
-        found = torch.empty(both.shape)
-        compiled.gate_back(_plain(both), _plain(grad), found.numpy())
-        return found.to(both.dtype)
+        found = torch.empty_like(both)
+        compiled.gate_back(_array(both), _array(grad), _array(found))
+        return found
 
 
 class _CompiledAttention(torch.autograd.Function):
-    """As `_Attention`; what happens between the products is done row by row, in float32."""
+    """As `_Attention`; what happens between the products is done row by row, all in float32."""
 
     @staticmethod
     def forward(
@@ -347,9 +344,9 @@ class _CompiledAttention(torch.autograd.Function):
         from askesis.models import compiled
 
         size, group = qkv.shape[1] // (heads + 2 * kv), heads // kv
-        x = _plain(qkv).reshape(len(qkv), heads + 2 * kv, size)
-        turns = _plain(cos), _plain(sin)
-        out = torch.empty(len(qkv), heads * size)
+        x = _array(qkv).reshape(len(qkv), heads + 2 * kv, size)
+        turns = _array(cos), _array(sin)
+        out = torch.empty(len(qkv), heads, size, dtype=qkv.dtype)
         kept: list[Tensor] = []
         for block in packing.blocks:
             before = block.prefix.width if block.prefix is not None else 0
@@ -361,24 +358,22 @@ class _CompiledAttention(torch.autograd.Function):
             share = torch.bmm(q, k.mT)
             by = np.float32(size**-0.5)
             compiled.softmax(share.numpy(), block.rows, kv, group, before, by)
-            mixed = torch.bmm(share, v).contiguous().numpy()
-            whole = out.numpy().reshape(len(qkv), heads, size)
-            compiled.gather(mixed, block.rows, kv, group, whole)
+            mixed = _array(torch.bmm(share, v))
+            compiled.gather(mixed, block.rows, kv, group, _array(out))
             kept += [q, k, v, share]
         ctx.save_for_backward(cos, sin, *kept)
         ctx.packing, ctx.shape = packing, (heads, kv, size)
-        return out.to(qkv.dtype)
+        return out.view(len(qkv), -1)
 
     @staticmethod
-    @once_differentiable
-    @_as_it_is
+    @_by_hand
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         from askesis.models import compiled
 
         cos, sin, *kept = ctx.saved_tensors
         packing, (heads, kv, size) = ctx.packing, ctx.shape
-        group, turns = heads // kv, (_plain(cos), _plain(sin))
-        whole = _plain(grad).reshape(len(grad), heads, size)
+        group, turns = heads // kv, (_array(cos), _array(sin))
+        whole = _array(grad).reshape(len(grad), heads, size)
         found = torch.zeros(len(grad), heads + 2 * kv, size)
         for number, block in enumerate(packing.blocks):
             q, k, v, share = kept[4 * number : 4 * number + 4]
@@ -388,7 +383,6 @@ class _CompiledAttention(torch.autograd.Function):
             grad_v = torch.bmm(share.mT, g)
             toward = torch.bmm(g, v.mT)
             compiled.softmax_back(share.numpy(), toward.numpy(), np.float32(size**-0.5))
-            grads = (torch.bmm(toward, k), torch.bmm(toward.mT, q), grad_v)
-            arrays = (t.contiguous().numpy() for t in grads)
+            arrays = map(_array, (torch.bmm(toward, k), torch.bmm(toward.mT, q), grad_v))
             compiled.collect(*arrays, *turns, block.rows, heads, kv, before, found.numpy())
         return found.view(len(grad), -1).to(grad.dtype), None, None, None, None, None

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from askesis.formulas.divergences import entropy
 from askesis.models.entry import Entry
 from askesis.records import Start, Turn
 
@@ -87,7 +88,10 @@ class TabularModel(Entry):
         return self.module.value.detach()[last].tolist()
 
     def outputs(self, batch: Any, uses: frozenset[str] = frozenset({"logp"})) -> Any:
-        """Log-probabilities of each token given the one before it, (B, T), 0 at position 0."""
+        """Log-probabilities of each token given the one before it, (B, T), 0 at position 0.
+
+        With "value" or "entropy" in `uses`, those too; entropy is aligned with `logp`.
+        """
         tokens = batch.tokens
         logits = self.module(tokens[:, :-1]).clone()
         logits[..., self.renderer.pad_token] = -torch.inf
@@ -95,5 +99,9 @@ class TabularModel(Entry):
         target = tokens[:, 1:].clamp(max=self.renderer.end_token)
         logp = all_logp.gather(-1, target[..., None])[..., 0]
         first = torch.zeros(tokens.shape[0], 1, dtype=logp.dtype)
-        value = self.module.value[tokens] if "value" in uses else None
-        return SimpleNamespace(logp=torch.cat([first, logp], 1), logits=logits, value=value)
+        found = SimpleNamespace(logp=torch.cat([first, logp], 1), logits=logits, value=None)
+        if "value" in uses:
+            found.value = self.module.value[tokens]
+        if "entropy" in uses:
+            found.entropy = torch.cat([first, entropy(logits)], 1)
+        return found

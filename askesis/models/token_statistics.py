@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 LOGITS_IN_MEMORY = 1 << 24  # elements of one chunk of the vocabulary matrix: 64 MiB in float32
+MORE_ON_GPU = 8  # times as many, since larger products keep it busy
 
 
 def token_statistics(
@@ -41,12 +42,23 @@ def token_statistics(
 
 def logits_of(hidden: Tensor, head: Tensor) -> Tensor:
     """Logits in float32 (float64 for float64 states): (M, width), (vocab, width) -> (M, vocab)."""
-    if hidden.dtype != head.dtype:
-        head = head.to(hidden.dtype)
-    if hidden.is_cuda and hidden.dtype == torch.bfloat16:  # summed and given out in float32
-        return torch.mm(hidden, head.t(), out_dtype=torch.float32)
-    found = F.linear(hidden, head)
+    found = F.linear(hidden, head.to(hidden.dtype))
     return found if found.dtype == torch.float64 else found.float()
+
+
+def _logits(hidden: Tensor, head: Tensor) -> Tensor:
+    """The same without a derivative; on a GPU sums of bfloat16 products are never rounded."""
+    if hidden.is_cuda and hidden.dtype == torch.bfloat16:
+        try:
+            return torch.mm(hidden, head.to(hidden.dtype).t(), out_dtype=torch.float32)
+        except TypeError:  # torch before 2.8
+            pass
+    return logits_of(hidden, head)
+
+
+def _times(share: Tensor, x: Tensor) -> Tensor:
+    """share * x, and 0 where the share is 0 and x may be infinite. NaN stays NaN."""
+    return torch.where(share == 0, 0.0, share * x)
 
 
 class _Statistics(torch.autograd.Function):
@@ -60,22 +72,23 @@ class _Statistics(torch.autograd.Function):
         other: Tensor | None,
         other_head: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        size = max(1, LOGITS_IN_MEMORY // head.shape[0])
+        limit = LOGITS_IN_MEMORY * (MORE_ON_GPU if hidden.is_cuda else 1)
+        size = max(1, limit // head.shape[0])
         whole = len(hidden) <= size
         dtype = torch.float64 if hidden.dtype == torch.float64 else torch.float32
         found = [hidden.new_zeros(len(hidden), dtype=dtype) for _ in range(3)]
         ctx.wants, ctx.size, kept = (entropy, other is not None), size, None
         for first in range(0, len(hidden), size):
             some = slice(first, first + size)
-            logp = torch.log_softmax(logits_of(hidden[some], head), -1)
+            logp = torch.log_softmax(_logits(hidden[some], head), -1)
             found[0][some] = logp.gather(-1, targets[some, None])[:, 0]
             if entropy or other is not None:
                 share = logp.exp()
-                minus = (share * logp).nan_to_num_(0.0).sum(-1)
+                minus = _times(share, logp).sum(-1)
                 found[1][some] = -minus
                 if other is not None and other_head is not None:
-                    cross = torch.log_softmax(logits_of(other[some], other_head), -1)
-                    found[2][some] = minus - (share * cross).nan_to_num_(0.0).sum(-1)
+                    cross = torch.log_softmax(_logits(other[some], other_head), -1)
+                    found[2][some] = minus - _times(share, cross).sum(-1)
             kept = logp
         ctx.save_for_backward(hidden, head, targets, other, other_head, found[1], found[2])
         ctx.kept = kept if whole else None
@@ -96,18 +109,20 @@ class _Statistics(torch.autograd.Function):
             some = slice(first, first + ctx.size)
             logp = ctx.kept
             if logp is None:
-                logp = torch.log_softmax(logits_of(hidden[some], head), -1)
+                logp = torch.log_softmax(_logits(hidden[some], head), -1)
             share = logp.exp()
             # d log p_t / d z = onehot - p
             toward = share * -grad_logp[some, None]
-            toward.scatter_add_(1, targets[some, None], grad_logp[some, None])
+            toward[torch.arange(len(toward), device=toward.device), targets[some]] += grad_logp[
+                some
+            ]
             if wants_entropy:  # d H / d z = -p (log p + H)
-                slope = share * (logp + uncertain[some, None])
-                toward.sub_(slope.nan_to_num_(0.0).mul_(grad_entropy[some, None]))
+                slope = _times(share, logp + uncertain[some, None])
+                toward.sub_(slope.mul_(grad_entropy[some, None]))
             if wants_apart:  # d KL / d z = p (log p - log q - KL)
-                cross = torch.log_softmax(logits_of(other[some], other_head), -1)
-                slope = share * (logp - cross - apart[some, None])
-                toward.add_(slope.nan_to_num_(0.0).mul_(grad_apart[some, None]))
+                cross = torch.log_softmax(_logits(other[some], other_head), -1)
+                slope = _times(share, logp - cross - apart[some, None])
+                toward.add_(slope.mul_(grad_apart[some, None]))
             toward = toward.to(hidden.dtype)
             grad_hidden[some] = toward @ head.to(hidden.dtype)
             if ctx.needs_input_grad[1]:

@@ -8,7 +8,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from askesis.errors import ConfigError
 from askesis.formulas.advantages import (
     group_centred,
     group_standardised,
@@ -18,7 +17,7 @@ from askesis.formulas.advantages import (
     role_baselines,
 )
 from askesis.records import Attempt, Group, Sample
-from askesis.select.judged import check, judged, model_of, sample_of
+from askesis.select.judged import check, judged, model_of, must_compare, sample_of
 
 Baseline = Literal["standardised", "centred", "leave_one_out", "half"]
 LAZY = {"lazy": True}
@@ -55,7 +54,7 @@ class GroupAdvantages:
     epsilon: float = field(default=1e-6, metadata=LAZY)
     ddof: int = field(default=0, metadata=LAZY)
     mixed_only: bool = False
-    overlong_fraction: float = 0.0
+    overlong_fraction: float = field(default=0.0, metadata=LAZY)
     overlong_coef: float = field(default=0.5, metadata=LAZY)
     max_tokens: int | None = field(default=None, metadata=LAZY)
     judge: str = ""
@@ -84,13 +83,9 @@ class GroupAdvantages:
             1 if self.baseline == "half" else 2,
         )
         found = list(judged(groups, verdicts, judge=self.judge, cut_off=self.cut_off))
+        if least > 1:
+            must_compare(found)
         fit = [pairs for pairs in found if len(pairs) >= least]
-        if found and not fit:
-            raise ConfigError(
-                "advantages over a group need at least two judged attempts a task",
-                found="groups of one",
-                hint="raise --explore.num-attempts",
-            )
         samples, rewards, mixed = [], [], 0
         for number, pairs in enumerate(fit):
             values = [value for _, value in pairs]
@@ -142,7 +137,7 @@ class RunningAdvantages:
 
     decay: float = 0.95
     start: float = 0.0
-    by_role: bool = False
+    by_role: bool = field(default=False, metadata=LAZY)
     judge: str = ""
     cut_off: bool = True
     sampling_logp: bool = field(default=False, metadata=LAZY)

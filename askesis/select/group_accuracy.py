@@ -1,4 +1,4 @@
-"""Right and wrong attempts of groups that have both: what negative-aware fine-tuning learns from."""
+"""Right and wrong attempts of groups that have both: what NFT learns from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from askesis.formulas.nft import PRIORITIES, Priority, priority
 from askesis.records import Group, Sample
-from askesis.select.judged import check, judged, model_of, sample_of
+from askesis.select.judged import check, judged, model_of, must_compare, sample_of
 
 LAZY = {"lazy": True}
 
@@ -50,6 +50,7 @@ class GroupAccuracy:
         """Samples in the order of groups and attempts; see docs/metrics.md for what is noted."""
         model, threshold, mode = model_of(ctx), self.threshold, self.priority
         found = list(judged(groups, verdicts, judge=self.judge, cut_off=self.cut_off))
+        must_compare(found)
         samples, rewards, mixed = [], [], 0
         for pairs in found:
             right = [value >= threshold for _, value in pairs]

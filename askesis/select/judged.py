@@ -36,13 +36,23 @@ def judged(
                 said = [v.judge for v in verdicts.of(attempt, judge=judge) if not v.about.other]
                 raise ConfigError(
                     f"the reward of attempt {attempt.id} is no finite number",
-                    found=f"{value} from judge {said[-1] if said else judge!r}",
+                    found=f"{value} from judge {(said or [judge])[-1]}",
                     hint="mend that judge; an unknown value is None",
                 )
             if cut_off or not attempt.stop.cut_off:
                 found.append((attempt, float(value)))
         if found:
             yield found
+
+
+def must_compare(found: Sequence[Sequence[Any]]) -> None:
+    """Raises ConfigError where there are groups and each of them has a single attempt."""
+    if found and max(len(pairs) for pairs in found) < 2:
+        raise ConfigError(
+            "attempts are compared within their group, which needs two judged ones of a task",
+            found="groups of one",
+            hint="--explore.num-attempts 2 or more",
+        )
 
 
 def sample_of(

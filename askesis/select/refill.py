@@ -25,7 +25,7 @@ class Refill:
     """
 
     num_groups: int = 64
-    max_waves: int = 8
+    max_waves: int = 4
     judge: str = ""
 
     def __post_init__(self) -> None:

@@ -31,6 +31,12 @@ WORLDS: dict[str, Row] = {
         "answer, steps, demonstration, turns",
         page=_PAGE,
     ),
+    "preferences-v1": Row(
+        "askesis.worlds.preferences:Preferences",
+        "order letters to a hidden taste; annotators' preferences, with noise and cycles",
+        "answer, preference",
+        page=_PAGE,
+    ),
     "reasoning_gym": Row(
         "askesis.worlds.gym:open_gym",
         "reasoning_gym:NAME, a task family of the reasoning-gym library with its own scorer",
@@ -50,7 +56,13 @@ WORLDS: dict[str, Row] = {
         "answer (and demonstration where the answers are worked)",
         page=_PAGE,
     ),
+    "pairs": Row(
+        "askesis.worlds.preference_files:open_pairs",
+        "pairs:PATH, prompts with a chosen and a rejected answer from a file",
+        "preference",
+        page=_PAGE,
+    ),
 }
 
 # These take something behind a colon.
-ADAPTERS = frozenset({"reasoning_gym", "jsonl", "parquet"})
+ADAPTERS = frozenset({"reasoning_gym", "jsonl", "parquet", "pairs"})

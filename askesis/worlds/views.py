@@ -18,7 +18,10 @@ from askesis.requests import Checked, Transition
 
 # What a view hands through where the world has it, besides the World protocol.
 _OPEN = frozenset({"extract", "initial", "observe", "hardness", "difficulty", "num_tasks"})
-_OF_A_RUN = _OPEN | {"verify_many", "step", "draw_distinct", "close"}
+_OF_A_RUN = _OPEN | {
+    *("verify_many", "step", "draw_distinct", "close"),
+    *("preference", "annotated_pair"),
+}
 
 
 class RunView:

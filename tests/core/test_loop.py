@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -11,8 +11,9 @@ from askesis.errors import ConfigError, RunError, StageError, TruthError
 from askesis.explore.sample import SampleAttempts
 from askesis.judge.verifier import Verifier
 from askesis.learn.learner import Learn
+from askesis.models.scripted import ScriptedModel
 from askesis.models.tabular import TabularModel
-from askesis.plan import Budget, Parts, Phase, Plan, Until
+from askesis.plan import Budget, ModelSpec, Parts, Phase, Plan, RoleSpec, Until
 from askesis.records import Attempt, Group, StopReason, TaskRole
 from askesis.run import Run
 from askesis.select.threshold import Threshold
@@ -213,3 +214,20 @@ def test_every_row_of_a_run_can_be_followed_from_sample_to_task(tmp_path):
         assert attempt.task.role is TaskRole.TRAIN
         assert attempt.turns[0].speaker in snapshots
     store.close()
+
+
+def test_needs_are_of_every_role_or_of_one(tmp_path):
+    def plan_of(*needs: str) -> Plan:
+        roles = {"policy": RoleSpec(), "script": RoleSpec(model="script")}
+        models = {"policy": ModelSpec(), "script": ModelSpec(trainable=False)}
+        return replace(plan(), needs=needs, models=models, roles=roles)
+
+    models = {
+        "policy": TabularModel("policy", "abxy"),
+        "script": ScriptedModel("script", lambda text, noise: "x"),
+    }
+    worlds = {"main": LetterWorld()}
+    run_plan(plan_of("say", "policy.value"), worlds, models, tmp_path / "fine")
+    for needs in (("say", "value"), ("script.value",)):
+        with pytest.raises(ConfigError, match=r"needs value, .* of role 'script'"):
+            run_plan(plan_of(*needs), worlds, models, tmp_path / needs[-1])

@@ -26,6 +26,7 @@ from askesis.models.tabular import TabularModel
 from askesis.models.tiny import tiny_model
 from askesis.models.tokenizer import VOCAB_SIZE, byte_tokenizer
 from askesis.requests import Sampling, SayTokens
+from tests.engines import vllm_env
 from tests.engines.served import remote_engine, remote_model
 
 CONTEXT_LENGTH = 64
@@ -56,6 +57,11 @@ def calm_model(seed: int = 0) -> LanguageModel:
 def valued_model(seed: int = 0) -> LanguageModel:
     """The same with a value head that says something."""
     return with_head(small_model(seed), seed)
+
+
+def shallow_model(seed: int = 0) -> LanguageModel:
+    """The same with one layer, for engines whose every pass costs milliseconds."""
+    return with_head(small_model(seed, num_hidden_layers=1), seed)
 
 
 def adapted_model(seed: int = 0) -> LanguageModel:
@@ -145,7 +151,8 @@ class Part:
     engine: its name in `askesis.engines.table`. model(seed): two seeds give two models that can
     be served together. make(model, max_rows=...) opens it; a row without rows drops the option.
     capabilities: what it should declare for this model. tolerance: of log-probabilities, in nats.
-    bytes: its tokens are bytes. absent(): why it cannot run on this machine, "" where it can.
+    bytes: its tokens are bytes. refuses: settings that it refuses although it honours each of
+    them. absent(): why it cannot run on this machine, "" where it can.
     """
 
     engine: str
@@ -154,6 +161,7 @@ class Part:
     capabilities: frozenset[str]
     tolerance: float = 1e-4
     bytes: bool = True
+    refuses: tuple[dict[str, Any], ...] = ()
     absent: Callable[[], str] = lambda: ""
 
 
@@ -184,13 +192,29 @@ def without(library: str) -> Callable[[], str]:
     return lambda: "" if find_spec(library) else f"the library {library} is not installed"
 
 
+def adapted_wide_headed_model(seed: int = 0) -> LanguageModel:
+    return adapted_over(wide_headed_model(), seed)
+
+
+def vllm_part(model: Callable[..., Any]) -> Part:
+    """vLLM in this process; it applies min_p before top_p, and we after it."""
+    return Part(
+        "vllm",
+        model,
+        by_name("vllm"),
+        LANGUAGE - {"hidden"},
+        refuses=({"top_k": 20, "top_p": 0.7, "min_p": 0.1, "temperature": 0.8},),
+        absent=lambda: "" if vllm_env.here() else vllm_env.HOW,
+    )
+
+
 CAST: dict[str, Part] = {
     "native float32": Part("native", valued_model, native, LANGUAGE | {"mixture", "value"}),
     # Rounding to eight bits grows with the size of the weights: a calmer model for the tolerance.
     "native bfloat16": Part("native", calm_model, in_bfloat16, LANGUAGE | {"mixture"}, 0.1),
     "native with adapters": Part("native", adapted_model, native, LANGUAGE | {"mixture", "value"}),
     "transformers": Part(
-        "transformers", valued_model, by_name("transformers"), LANGUAGE | {"value"}
+        "transformers", shallow_model, by_name("transformers"), LANGUAGE | {"value"}
     ),
     "transformers with adapters": Part(
         "transformers", adapted_model, by_name("transformers"), LANGUAGE | {"value"}
@@ -209,7 +233,7 @@ CAST: dict[str, Part] = {
         "tabular",
         table_model,
         by_name("tabular", "max_rows"),
-        LANGUAGE - {"hidden"} | {"value"},
+        LANGUAGE - {"hidden"} | {"value", "mixture"},
         bytes=False,
     ),
     "array": Part(
@@ -226,13 +250,8 @@ CAST: dict[str, Part] = {
         frozenset({"say", "score", "logp", "allowed", "bias", "stop_strings", "min_p"}),
         absent=without("openai"),
     ),
-    "vllm": Part(
-        "vllm",
-        wide_headed_model,
-        by_name("vllm"),
-        LANGUAGE - {"hidden"},
-        absent=without("vllm"),
-    ),
+    "vllm": vllm_part(wide_headed_model),
+    "vllm with adapters": vllm_part(adapted_wide_headed_model),
 }
 
 

@@ -24,9 +24,12 @@ Behaviour = Callable[["Exchange"], None]
 class Exchange:
     """One request: its number in the server's life, its body, and ways to answer it."""
 
-    def __init__(self, handler: BaseHTTPRequestHandler, number: int, body: Any) -> None:
+    def __init__(
+        self, handler: BaseHTTPRequestHandler, number: int, body: Any, answered: Callable[[], None]
+    ) -> None:
         self.handler, self.number, self.body = handler, number, body
         self.path = handler.path
+        self._answered = answered  # called when an answer begins: the next request may come then
 
     @property
     def last_message(self) -> str:
@@ -37,6 +40,7 @@ class Exchange:
         self.handler.wfile.write(content)
 
     def head(self, status: int, length: int, headers: dict[str, str] | None = None) -> None:
+        self._answered()
         self.handler.send_response(status)
         self.handler.send_header("Content-Type", "application/json")
         self.handler.send_header("Content-Length", str(length))
@@ -98,12 +102,12 @@ def the_error(answers: list[Any]) -> str:
 
 
 class Loopback:
-    """The server, as a context. `asked` holds the exchanges in their order of arrival."""
+    """The server, as a context. `asked` holds the exchanges in their order of arrival;
+    `most_at_once` is how many waited for an answer at a time."""
 
     def __init__(self, behave: Behaviour) -> None:
         self.behave = behave
         self.asked: list[Exchange] = []
-        self.headers: list[dict[str, str]] = []
         self.at_once = self.most_at_once = 0
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -120,6 +124,10 @@ class Loopback:
         self._server.shutdown()
         self._server.server_close()
 
+    def _answered(self) -> None:
+        with self._lock:
+            self.at_once -= 1
+
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         loopback = self
 
@@ -130,18 +138,15 @@ class Loopback:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 with loopback._lock:
-                    exchange = Exchange(self, len(loopback.asked), body)
+                    number = len(loopback.asked)
+                    exchange = Exchange(self, number, body, loopback._answered)
                     loopback.asked.append(exchange)
-                    loopback.headers.append(dict(self.headers))
                     loopback.at_once += 1
                     loopback.most_at_once = max(loopback.most_at_once, loopback.at_once)
                 try:
                     loopback.behave(exchange)
                 except (BrokenPipeError, ConnectionResetError):
                     self.close_connection = True
-                finally:
-                    with loopback._lock:
-                        loopback.at_once -= 1
 
             def log_message(self, *_: Any) -> None:
                 """Silence."""

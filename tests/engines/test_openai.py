@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,7 @@ from askesis.plan import ModelSpec, Parts, Phase, Plan, RoleSpec, Until
 from askesis.records import Group, Start, StopReason, Task, Turn, Verdict
 from askesis.requests import Sampling, SayTokens, ScoreTokens
 from askesis.rng import key
-from tests.engines.endpoint import Loopback, echo, slow, text_of, the_error
+from tests.engines.endpoint import Loopback, echo, text_of, the_error
 from tests.engines.endpoint import ask_chat as ask
 from tests.probes.house import Draw, LetterWorld, Weighted, run_plan, verdict
 
@@ -88,10 +89,17 @@ def test_answers_come_in_the_order_of_the_requests(speak):
 
 
 @pytest.mark.parametrize("most", [1, 3])
-def test_no_more_requests_run_at_a_time_than_were_allowed(speak, most):
-    with Loopback(slow(0.06)) as server:
+def test_as_many_requests_run_at_a_time_as_were_allowed_and_no_more(speak, most):
+    together = threading.Barrier(most)  # nobody is answered before so many wait
+
+    def behave(exchange):
+        together.wait(timeout=20)
+        echo(exchange)
+
+    with Loopback(behave) as server:
         engine = speak(server, max_concurrency=most)
-        engine.say([ask(k=i) for i in range(6)])
+        said = engine.say([ask(k=i) for i in range(6)])
+    assert len(said) == 6
     assert server.most_at_once == most
     assert engine.gauge.running == engine.gauge.waiting == 0
 

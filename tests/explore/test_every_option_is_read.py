@@ -12,6 +12,7 @@ from askesis.explore.demonstrate import Demonstrate
 from askesis.explore.rationalize import Rationalize
 from askesis.explore.sample import SampleAttempts
 from askesis.explore.walk import Walk
+from askesis.judge.bad_patterns import BadPatterns
 from askesis.judge.returns import Return
 from askesis.judge.self_consistency import SelfConsistency
 from askesis.judge.verifier import Verifier
@@ -21,6 +22,12 @@ from askesis.measure.groups import Groups, Votes
 from askesis.records import Group, Start
 from askesis.retain.keep_or_revert import KeepOrRevert
 from askesis.retain.replay import Replay
+from askesis.select.advantages import GroupAdvantages, RunningAdvantages
+from askesis.select.group_accuracy import GroupAccuracy
+from askesis.select.labels import StartLabels
+from askesis.select.leftover import PositiveAdvantages
+from askesis.select.outcomes import Outcomes
+from askesis.select.pairs import BestAndWorst
 from askesis.select.threshold import Threshold
 from askesis.tasks.difficulty_mixed import DifficultyMixed
 from askesis.tasks.uniform import Uniform
@@ -49,7 +56,8 @@ def judge(part: Any, host: Host) -> None:
 
 
 def select(part: Any, host: Host) -> None:
-    part.select(host.context("select", slot="select.policy"), SILENT, Verdicts([]))
+    state = part.init(None) if hasattr(part, "init") else None
+    part.select(host.context("select", slot="select.policy", state=state), SILENT, Verdicts([]))
 
 
 def learn(part: Any, host: Host) -> None:
@@ -73,6 +81,9 @@ CASES = [
     (judge, Return()), (judge, SelfConsistency()), (select, Threshold()), (learn, Learn()),
     (measure, Ability(num_tasks=2)), (measure, Groups()), (measure, Votes()),
     (retain, Replay()), (retain, KeepOrRevert()),
+    (select, GroupAdvantages()), (select, RunningAdvantages()), (select, GroupAccuracy()),
+    (select, Outcomes()), (select, BestAndWorst()), (judge, BadPatterns()),
+    (select, StartLabels()), (select, PositiveAdvantages()),
 ]  # fmt: skip
 
 

@@ -69,6 +69,29 @@ def test_the_old_log_probabilities_are_those_before_the_first_update():
     torch.testing.assert_close(second[1]["logp_old"], first[1]["logp_old"])
 
 
+def test_a_single_update_takes_the_old_log_probabilities_from_its_own_forward_pass():
+    model, made = small(torch.float32), attempts(3)
+    passes: list[int] = []
+    outputs = model.outputs
+    model.outputs = lambda batch, uses: passes.append(batch.num_samples) or outputs(batch, uses)
+    (only,) = learn(context(model), model, {"logp_old"}, made, num_updates=1)
+    assert torch.equal(only[0], only[1]["logp_old"])
+    assert passes == [len(made)]
+
+
+def test_samples_of_later_updates_get_theirs_before_the_first():
+    model, made = small(torch.float32), attempts(6)
+    before = learn(context(small(torch.float32)), small(torch.float32), set(), made, num_updates=1)
+    seen = learn(
+        context(model), model, {"logp_old"}, made, num_updates=3, epochs=1, batch_tokens=200
+    )
+    assert len(seen) == 3
+    assert torch.equal(seen[0][0], seen[0][1]["logp_old"])
+    assert not torch.equal(seen[1][0], seen[1][1]["logp_old"])
+    old = torch.cat([columns["logp_old"] for _, columns, _ in seen]).sort().values
+    torch.testing.assert_close(old, before[0][0].sort().values, atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("reference", ["base", "policy@0", "teacher"])
 def test_the_reference_is_a_snapshot_or_another_model_and_leaves_the_weights_alone(reference):
     model, teacher = small(torch.float32), small(torch.float32)

@@ -29,7 +29,7 @@ def test_updates_that_are_refused_in_a_row_end_the_learning():
         LearningDiverged, match="5 updates in a row whose loss is not finite"
     ) as stop:
         learn.learn(ctx, Net(), samples(20), [])
-    assert "learning_rate 0.1" in str(stop.value) and "last committed round" in str(stop.value)
+    assert "learning-rate 0.1 or less" in str(stop.value) and "last good weights" in str(stop.value)
     assert "\n" not in str(stop.value)
     assert isinstance(stop.value, ModelError)
     assert ctx.counts["updates"] == 0
@@ -48,5 +48,5 @@ def test_one_accident_or_a_loss_that_only_swings_ends_nothing():
 
 
 def test_a_budget_smaller_than_one_sample_says_what_to_type():
-    with pytest.raises(ConfigError, match=r"at most 10 tokens.*--learn.policy.batch_tokens \d\d"):
+    with pytest.raises(ConfigError, match=r"at most 10 tokens.*--learn.policy.batch-tokens \d\d"):
         Learn(batch_tokens=10).learn(Learning(), Net(), samples(20), [])

@@ -80,6 +80,7 @@ CASES: dict[str, Any] = {
     "k2": KLToReference(kind="k2", mean="token"),
     "k3": KLToReference(kind="k3", corrected=True),
     "kl": KLToReference(kind="exact"),
+    "mirror step": KLToReference(to="old", corrected=True, mean="constant"),
     "entropy": EntropyBonus(),
     "value": ValueLoss(clip=0.0),
     "value, clipped": ValueLoss(),

@@ -241,3 +241,44 @@ def test_the_share_of_two_processes_adds_up_to_the_whole():
         parts.append(gradient(small(), Supervised(), made, 60, processes=half))
     torch.testing.assert_close(parts[0][0] + parts[1][0], whole, rtol=1e-10, atol=1e-12)
     assert parts[0][1].loss + parts[1][1].loss == pytest.approx(expected.loss)
+
+
+def through_transformers(kind: str) -> Any:
+    """A model whose module is one of transformers', in float64."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from askesis.models.language_model import LanguageModel
+
+    torch.manual_seed(0)
+    sizes = {
+        "gpt2": {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64},
+        "bloom": {"hidden_size": 16, "n_layer": 2, "n_head": 2},
+    }
+    config = AutoConfig.for_model(kind, vocab_size=260, **sizes[kind])
+    module = AutoModelForCausalLM.from_config(config).double()
+    renderer = SimpleNamespace(pad_token=256, context_length=64, vocab_size=260)
+    return LanguageModel("policy", module, renderer, config, None)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "bloom"])
+def test_no_cut_changes_a_gradient_through_transformers(kind):
+    model, made = through_transformers(kind), attempts(3)
+    whole, first = gradient(model, Supervised(), made, 10**6)
+    for limit in (60, 150):
+        part, report = gradient(model, Supervised(), made, limit)
+        assert (part - whole).norm() <= 1e-6 * whole.norm()  # its own masks are float32
+        assert report.loss == pytest.approx(first.loss, rel=1e-6)
+    if kind == "gpt2":  # several sequences in a row
+        assert first.padding <= 0.05 * first.positions
+
+
+def test_numbers_that_are_not_finite_are_named_before_they_are_learnt():
+    made = attempts(1)
+    row = made[0].sequences[0]
+    broken = Sample(
+        "policy",
+        (Sequence(row.tokens, {"weight": row.columns["weight"] * np.nan}),),
+        sources=("a7",),
+    )
+    with pytest.raises(ConfigError, match=r"column 'weight'.*not finite.*made from a7"):
+        trainer(small(), Supervised()).check([*made, broken])

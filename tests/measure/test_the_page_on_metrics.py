@@ -5,18 +5,27 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
+
 from askesis.context import Verdicts
+from askesis.learn.credit import GeneralisedAdvantages, KLInReward
 from askesis.learn.learner import Learn
 from askesis.measure.ability import Ability
 from askesis.measure.groups import Groups, Votes
+from askesis.measure.preferences import PreferenceAccuracy
 from askesis.models.tabular import TabularModel
-from askesis.records import About, Group, Start, Verdict, VerdictKind
+from askesis.records import About, Group, Sample, Sequence, Start, Verdict, VerdictKind
 from askesis.retain.keep_or_revert import KeepOrRevert
 from askesis.retain.replay import Replay
+from askesis.select.advantages import GroupAdvantages, RunningAdvantages
+from askesis.select.group_accuracy import GroupAccuracy
+from askesis.select.outcomes import Outcomes
+from askesis.select.pairs import BestAndWorst
 from askesis.select.threshold import Threshold
 from askesis.tasks.difficulty_mixed import DifficultyMixed
 from tests.explore.host import Host, Sums, attempt, says, view
 from tests.learn.fakes import Learning, Net, samples
+from tests.recipes.matrix_game import MatrixGame
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 
@@ -57,12 +66,39 @@ def emitted() -> set[str]:
     Threshold().select(ctx, groups, Verdicts(truth))
     note("select", {}, ctx)
 
+    task = Sums().make(1, 1)
+    pair = Group("p", tuple(attempt(task, text, i) for i, text in enumerate("ab")))
+    won = [Verdict("j", About(a.id), VerdictKind.OUTCOME, float(i))
+           for i, a in enumerate(pair.attempts)]  # fmt: skip
+    for part in (
+        GroupAdvantages(),
+        RunningAdvantages(),
+        GroupAccuracy(),
+        Outcomes(),
+        BestAndWorst(),
+    ):
+        state = part.init(None) if hasattr(part, "init") else None
+        ctx = host.context("select", slot="select.policy", state=state)
+        part.select(ctx, [pair], Verdicts(won))
+        note("select", {}, ctx)
+
+    game = Host({"policy": TabularModel("policy", "awxyz"), "reference": TabularModel("reference", "awxyz")},
+                world=MatrixGame())  # fmt: skip
+    ctx = game.context("measure")
+    note("measure", PreferenceAccuracy(num_pairs=4).measure(ctx, None), ctx)
+
     found = Learn().learn(Learning(), Net(), samples(4), [])
     note("learn/policy", found, host.context("learn"))
 
     for part in (Ability(num_tasks=4, num_attempts=3, ks=(2,)), Groups(), Votes()):
         ctx = host.context("measure")
         note("measure", part.measure(ctx, view(groups, [*votes, *truth])), ctx)
+
+    rows = [Sample("policy", (Sequence(np.arange(2, dtype=np.int32), dict.fromkeys(
+        ("weight", "logp_old", "logp_reference", "value_old"), np.ones(2, np.float32))),),
+        {"advantage": 1.0, "reward": 1.0})]  # fmt: skip
+    for maker in (KLInReward(), GeneralisedAdvantages()):
+        note("learn/policy", maker(rows)[1], host.context("learn"))
 
     replay = Replay()
     state = replay.observe(ctx, {}, view([], samples={"policy": samples(3)}))

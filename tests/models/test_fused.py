@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck
 
+from askesis.models import fused as fused_file
 from askesis.models import token_statistics as statistics_file
 from askesis.models.fused import attend, gated_silu, rms_norm, rotate_flat
 from askesis.models.packing import pack
@@ -77,6 +78,54 @@ def test_a_token_that_is_impossible_has_no_entropy_and_no_nan():
     (logp + entropy).sum().backward()
     assert logp.item() == entropy.item() == 0.0
     assert torch.isfinite(hidden.grad).all()
+
+
+def test_what_is_not_finite_is_not_hidden():
+    hidden = noise(3, 2).detach()
+    hidden[1] = float("nan")
+    head, targets = noise(5, 2, seed=1), torch.tensor([0, 1, 2])
+    logp, entropy, apart = token_statistics(
+        hidden, head, targets, entropy=True, reference=(hidden, head.detach())
+    )
+    assert logp.isnan().tolist() == entropy.isnan().tolist() == [False, True, False]
+    assert bool(apart[1].isnan())
+    for some in (logp, entropy, apart):
+        (gradient,) = torch.autograd.grad(some.sum(), head, retain_graph=True)
+        assert gradient.isnan().any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("heads", "kv"), [(4, 1), (4, 2)])
+def test_compiled_and_tensor_forms_agree(heads, kv, dtype, monkeypatch):
+    tolerance = 2e-5 if dtype == torch.float32 else 0.02
+    found = []
+    for compiled in (True, False):
+        monkeypatch.setattr(fused_file, "COMPILED", compiled)
+        rows = torch.tensor([[1, 2, 3, 4, 5, 6, 0], [1, 2, 3, 4, 5, 7, 8], [8, 7, 0, 0, 0, 0, 0]])
+        packing = pack(rows, torch.tensor([6, 7, 2]))
+        x, weight = noise(len(packing.tokens), 24).float().detach(), noise(24, seed=1).float()
+        qkv = noise(24, (heads + 2 * kv) * 8, seed=2).float() * 5
+        angles = packing.positions[:, None].float() * torch.tensor([1.0, 0.3, 0.1, 0.03])
+        x, weight, qkv = (t.detach().requires_grad_() for t in (x, weight, qkv))
+        seen = rms_norm(x, weight, 1e-5, dtype) @ qkv.to(dtype)
+        mixed = attend(seen, angles.cos(), angles.sin(), packing, heads, kv)
+        out = gated_silu(torch.cat([mixed, seen], 1)[:, :32])
+        assert out.dtype == dtype
+        pull = noise(*out.shape, seed=3).detach().to(dtype)
+        gradients = torch.autograd.grad(out, (x, weight, qkv), pull)
+        found.append([out.float(), *gradients])
+    for a, b in zip(*found, strict=True):
+        assert (a - b).norm() <= tolerance * b.norm()
+
+
+@pytest.mark.parametrize("place", ["queries", "keys", "values"])
+def test_compiled_attention_does_not_hide_what_is_not_finite(place):
+    packing = pack(torch.tensor([[1, 2, 3, 4]]), torch.tensor([4]))
+    qkv = noise(4, 12).float().detach()
+    at = {"queries": 0, "keys": 4, "values": 8}[place]
+    qkv[1, at : at + 4] = float("nan")
+    found = attend(qkv, torch.ones(4, 2), torch.zeros(4, 2), packing, 1, 1)
+    assert found[1].isnan().any()
 
 
 def test_nothing_to_predict_is_no_error():

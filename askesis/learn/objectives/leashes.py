@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch import Tensor
 
@@ -24,6 +24,7 @@ from askesis.learn.objectives.rows import (
 )
 
 Kind = Literal["k1", "k2", "k3", "exact"]
+To = Literal["reference", "old"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +37,15 @@ class KLToReference:
     corrected: multiply estimates by the ratio to the policy that sampled; with k1 and k3 the value
         is then unbiased over several updates on the same samples, and the gradient is that of
         KL(policy || reference). Reads the column logp_old.
+    to: "reference", or "old": the policy before the round's updates, from the column logp_old. With
+        k3, corrected, and coef 1 / eta it makes the round one step of mirror descent: the least of
+        -E[ratio A] + KL / eta is where ratio is proportional to exp(eta A).
     mean, max_tokens: as `ClippedPolicyGradient`. coef: beta; 0.04 in GRPO, 1e-3 is common.
     """
 
     kind: Kind = "k3"
     corrected: bool = False
+    to: To = "reference"
     mean: Mean = "sequence"
     max_tokens: int = field(default=1, metadata=LAZY)
     coef: float = 0.04
@@ -53,6 +58,10 @@ class KLToReference:
             {
                 "kind": one_of(self.kind, Kind),
                 "corrected": (not (self.corrected and self.kind == "exact"), "false for exact"),
+                "to": (
+                    self.to in get_args(To) and (self.to, self.kind) != ("old", "exact"),
+                    "reference or old, not old with exact",
+                ),
                 "mean": one_of(self.mean, Mean),
                 "max_tokens": (self.max_tokens >= 1, "at least 1"),
             },
@@ -64,7 +73,11 @@ class KLToReference:
         if self.kind == "exact":
             return frozenset({"weight"})
         old = {"logp_old"} if self.corrected else set()
-        return frozenset({"weight", "logp_reference"} | old)
+        return frozenset({"weight", self._compared} | old)
+
+    @property
+    def _compared(self) -> str:
+        return "logp_old" if self.to == "old" else "logp_reference"
 
     @property
     def uses(self) -> frozenset[str]:
@@ -79,9 +92,9 @@ class KLToReference:
             each = out.kl
         else:
             logp = masked(out.logp, weight)
-            reference = masked(batch.column("logp_reference"), weight)
+            reference = masked(batch.column(self._compared), weight)
             each = kl_estimate(logp, reference, self.kind)
-        metrics = {"kl_reference": share(each, weight, norm["tokens"])}
+        metrics = {f"kl_{self.to}": share(each, weight, norm["tokens"])}
         if self.corrected:
             each = each * token_ratio(out.logp, batch.column("logp_old"), weight)
         weighed, count = averaging(batch, weight, self.mean, norm, self.max_tokens)
