@@ -10,6 +10,7 @@ BENCHMARKS = (
     "benchmarks.tree_search",
     "benchmarks.concurrency",
     "benchmarks.driver",
+    "benchmarks.learning",
     "benchmarks.overhead",
     "benchmarks.memory",
 )

@@ -150,17 +150,18 @@ def _samples(model: Any, worlds: list[Any], settings: WarmStart) -> tuple[list[A
                     f"world {world.id!r} has neither a demonstrator nor answers to start from",
                     hint="give a model that can already speak: --model PATH_OR_HUB_NAME",
                 )
-            sample = _sample(model.renderer, Start(task), text)
+            sample = _sample(model, Start(task), text)
             (learnt if i < settings.demonstrations else held_out).append(sample)
     return learnt, held_out
 
 
-def _sample(renderer: Any, start: Start, text: str) -> Sample:
+def _sample(model: Any, start: Start, text: str) -> Sample:
+    renderer = model.renderer
     context = renderer.render(start)
     answer = np.append(renderer.encode(text), renderer.end_token)
     tokens = np.concatenate([context, answer]).astype(np.int32)
     weight = np.concatenate([np.zeros(len(context)), np.ones(len(answer))]).astype(np.float32)
-    return Sample("policy", (Sequence(tokens, {"weight": weight}),))
+    return Sample(model.name, (Sequence(tokens, {"weight": weight}),))
 
 
 def _key(worlds: list[str], settings: WarmStart) -> str:

@@ -33,8 +33,8 @@ from askesis.rng import key, uniforms
 from askesis.text.limits import unreadable
 from askesis.worlds.family import HABITS, Family, no_habit
 
-LETTERS = "abcdefghijklmnop"
-LEAST, MOST = 3, 6  # letters of the easiest and of the hardest prompts
+LETTERS = "abcdefghijklmnopqr"
+LEAST, MOST = 4, 7  # letters of the easiest and of the hardest prompts
 MAX_ANSWER_CHARS = 64
 MALFORMED = -1.0  # gold score, in preferences, of what is no order of the letters
 
@@ -176,7 +176,7 @@ def num_sets(size: int) -> int:
 
 @lru_cache(maxsize=1)
 def taste() -> np.ndarray:
-    """The hidden table, int (16, 16) from -9 to 9: how much a letter (row) likes another (column)
+    """The hidden table, int (18, 18) from -9 to 9: how much a letter (row) likes another (column)
     to follow it. A function of this file alone, the same on every machine."""
     num = len(LETTERS)
     places = np.arange(num * num)

@@ -62,6 +62,7 @@ def test_what_does_not_pass_is_that_requests_own_failure(speak, behave, words):
     assert len(server.asked) == 4
 
 
+@pytest.mark.slow
 def test_a_slow_answer_is_given_up(speak):
     with Loopback(lambda x: slow(30)(x) if x.last_message == "bad" else echo(x)) as server:
         began = time.monotonic()

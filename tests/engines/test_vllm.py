@@ -200,6 +200,7 @@ def test_a_checkpoint_for_vllm_has_a_head_of_its_own(tmp_path):
     assert '"tie_word_embeddings": false' in (tmp_path / "config.json").read_text()
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_come_up_is_told_of_and_leaves_nothing(tmp_path):
     with pytest.raises(ModelError, match="no interpreter"):
         VllmServer(tmp_path, "/no/such/python")

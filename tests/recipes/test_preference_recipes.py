@@ -84,6 +84,7 @@ def test_a_reward_model_s_first_step_is_half_a_push_for_each_side(tmp_path):
     run.store.close()
 
 
+@pytest.mark.slow
 def test_a_reward_model_learns_who_wins_and_the_judge_reads_what_was_learnt(tmp_path):
     run = on_matrix("online_dpo", tmp_path / "run", ("phases.reward.until.rounds", "30"),
                     ("tasks.num", "64"), ("learn.reward.learning-rate", "0.1"))  # fmt: skip
@@ -138,6 +139,7 @@ class After(Watcher):
         self.seen.append(self.model.module.logits.detach()[0].double().numpy().copy())
 
 
+@pytest.mark.slow
 def test_nash_md_s_opponent_is_the_mixture_of_the_policy_and_the_first_model(tmp_path):
     plan = plan_for("nash_md", [("beta", "0.5"), ("eta", "50"), ("tasks.num", "200"), ("rounds", "2"),
                                 ("learn.policy.learning-rate", "0.3")])  # fmt: skip
@@ -186,7 +188,7 @@ def test_a_lol_learns_what_is_better_than_its_critic_expects_by_how_much(tmp_pat
     run.close()
     run.store = RunStore.open(tmp_path / "run")
     expected = run.models["critic"].module.value.detach().sigmoid()
-    assert len(set(expected.tolist())) > 2
+    assert len(set(expected.tolist())) > 1
     pushes = []
     for group in groups_of(run, 1):
         for one in group:
@@ -194,7 +196,9 @@ def test_a_lol_learns_what_is_better_than_its_critic_expects_by_how_much(tmp_pat
             left = worlds["main"].verify(one.task, one.text).score - seen
             pushes += [(one, left)] if left > 0 else []
     assert 0 < len(pushes) < 2 * 32
-    gradient = hand_gradient([(a, left / len(pushes)) for a, left in pushes], vocab=18)
+    gradient = hand_gradient(
+        [(a, left / len(pushes)) for a, left in pushes], vocab=len(LETTERS) + 2
+    )
     found, length = metrics_of(run, 1), np.linalg.norm(gradient)
     assert found["select/kept_fraction"] == len(pushes) / 64
     assert found["learn/policy/grad_norm"] == pytest.approx(length, rel=1e-4)

@@ -114,6 +114,7 @@ RESUMED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("recipe", "options"), RESUMED)
 def test_a_recipe_killed_in_its_second_round_ends_as_the_whole_one(
     tmp_path, monkeypatch, recipe, options

@@ -159,6 +159,7 @@ house.play(store)
 """
 
 
+@pytest.mark.slow
 def test_processes_that_really_die_leave_runs_that_resume(uninterrupted, tmp_path):
     """SIGKILL at two points; and a limit on file size, which fails real writes half-way."""
     _, after = uninterrupted

@@ -69,6 +69,7 @@ def test_the_tables_of_evaluating_scorers_are_complete():
     assert {name for name in DATASETS if gym_gate.evaluates(name)} == known
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["simple_integration", "polynomial_multiplication"])
 def test_symbolic_scorers_work_in_another_process(name):
     world, tasks = drawn(name, 3)

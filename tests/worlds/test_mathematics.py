@@ -91,6 +91,7 @@ def test_what_people_write_does(answer):
 FINE = Job("askesis.worlds.gym_gate:nesting", ("((1))",))
 
 
+@pytest.mark.slow
 def test_a_job_that_takes_too_long_is_interrupted_and_its_neighbours_are_not(workers):
     endless = Job("askesis.worlds.countdown:reachable", (list(range(2, 14)), "+-*/"))
     raises = Job("askesis.worlds.gym_gate:nesting", (7,))  # a number cannot be walked
@@ -107,6 +108,7 @@ def test_a_job_that_wants_too_much_memory_fails_alone(workers):
     assert outcomes[1].value == 2
 
 
+@pytest.mark.slow
 def test_a_long_computation_in_c_is_stopped_too(workers):
     # ten to a thousand million is one call that takes hours
     outcomes = workers.run([Job("askesis.worlds.countdown:Fraction", ("1e999999999",)), FINE])

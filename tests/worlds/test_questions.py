@@ -225,6 +225,7 @@ _GIVEN = os.environ.get("ASKESIS_GSM8K")
 GSM8K = Path(_GIVEN) if _GIVEN else Path(__file__).parents[2].parent / "shared/data/gsm8k"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not GSM8K.exists(), reason="set ASKESIS_GSM8K to the folder of the questions")
 def test_every_gold_answer_of_gsm8k_scores_1_against_itself():
     world = open_world(f"jsonl:{GSM8K}")
