@@ -13,15 +13,18 @@ from askesis.select.pairs import BestAndWorst
 from askesis.tasks.uniform import Uniform
 
 
-def dpo(beta: float = 0.1, loss: Loss = "logistic", smoothing: float = 0.0) -> Plan:
+def dpo(
+    beta: float = 0.1, loss: Loss = "logistic", smoothing: float = 0.0, nll_coef: float = 0.0
+) -> Plan:
     """Pairs of answers that somebody compared; the first model is the reference for ever.
 
     beta: how tightly the policy is held to the reference. loss: logistic (DPO), ipo, hinge, robust.
-    smoothing: probability that a pair is the wrong way round. Give pairs of your own with
+    smoothing: probability that a pair is the wrong way round. nll_coef: of the likelihood of the
+    chosen answer, which keeps it from falling. Give pairs of your own with
     `--world pairs:FILE.jsonl`.
     """
     learn = Learn(
-        objectives=(Preference(beta=beta, loss=loss, smoothing=smoothing),),
+        objectives=(Preference(beta=beta, loss=loss, smoothing=smoothing, nll_coef=nll_coef),),
         reference="base",
         learning_rate=1e-4,
     )

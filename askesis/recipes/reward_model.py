@@ -26,7 +26,7 @@ def reward_model(
         recipe="reward_model",
         phases=(reward_phase(objective, num_votes),),
         models={"reward": ModelSpec(heads=("value",))},
-        roles={"reward": RoleSpec(model="reward")},
+        roles={"reward": RoleSpec(model="reward"), "policy": RoleSpec(model="reward")},
         worlds={"main": "preferences"},
     )
 
@@ -36,12 +36,12 @@ def reward_phase(
 ) -> Phase:
     """The phase that trains the model "reward", alone or before a policy learns from it."""
     parts = Parts(
-        tasks=Uniform(num=512),
-        explore=Annotated(num_votes=num_votes, role="reward"),
+        tasks=Uniform(num=1024),
+        explore=Annotated(num_votes=num_votes),
         judge=Return(role="annotator"),
         select={"reward": BestAndWorst(reader="reward", ties=objective.ties != "none")},
-        learn={"reward": Learn(objectives=(objective,), learning_rate=3e-4)},
+        learn={"reward": Learn(objectives=(objective,), batch_tokens=2048, learning_rate=3e-4)},
     )
-    measure = (PreferenceAccuracy(by="reward", role="reward"),)
+    measure = (PreferenceAccuracy(by="reward"),)
     until = Until(rounds=rounds)
     return Phase(name="reward", parts=parts, measure=measure, until=until, measure_every=2)

@@ -38,8 +38,10 @@ def mirror_step(eta: float, epochs: int, **options: Any) -> Learn:
 
         pi_{t+1}(y)  ~  pi_t(y) * exp( eta * A(y) )
 
-    eta: size of the step. epochs: updates that look for it, all on the round's samples.
+    eta: size of the step. epochs: updates that look for it, all on the round's samples. options: of
+    the learner.
     """
+    options = {"learning_rate": 1e-4} | options
     push = ClippedPolicyGradient(clip_low=1.0, clip_high=100.0, mean="constant")
     leash = KLToReference(to="old", corrected=True, coef=1 / eta, mean="constant")
     return Learn(objectives=(push, leash), num_batches=1, epochs=epochs, **options)

@@ -3,9 +3,10 @@
     prompt   "dbka"
     answer   "kabd"     any order of the same letters, nothing else
 
-A fixed hidden table says how much every letter likes to follow every other; an order's *gold score*
-is the sum over neighbours, scaled to 0 for the worst order of these letters and 1 for the best. It
-is exact and known to the world alone. What others may see are *preferences* between two answers:
+The taste is a fixed hidden ranking of eighteen letters; the more a letter is liked the earlier it
+shall come. An order's *gold score* is the sum of ranks, each times the number of letters behind it,
+scaled to 0 for the worst order of these letters and 1 for the best. It is exact and known to the
+world alone. What others may see are *preferences* between two answers:
 
     x        = (1 - cycle) * (s_first - s_second) + cycle * c(first, second)
     P        = (1 - noise) * sigmoid(sharpness * x) + noise * sigmoid(-sharpness * x)
@@ -22,7 +23,6 @@ writes when asked is an ordinary writer's answer, any order of the letters, and 
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import pairwise, permutations
 
 import numpy as np
 
@@ -175,36 +175,26 @@ def num_sets(size: int) -> int:
 
 
 @lru_cache(maxsize=1)
-def taste() -> np.ndarray:
-    """The hidden table, int (18, 18) from -9 to 9: how much a letter (row) likes another (column)
-    to follow it. A function of this file alone, the same on every machine."""
-    num = len(LETTERS)
-    places = np.arange(num * num)
-    keys = np.full(num * num, key("preferences", "taste"), np.uint64)
-    return np.floor(uniforms(keys, places) * 19).astype(int).reshape(num, num) - 9
+def taste() -> dict[str, int]:
+    """The hidden ranking: letter -> how much it is liked, 0 to 17. A function of this file alone,
+    the same on every machine."""
+    places = np.arange(len(LETTERS))
+    keys = np.full(len(LETTERS), key("preferences", "taste"), np.uint64)
+    order = np.argsort(uniforms(keys, places), kind="stable")
+    return {LETTERS[int(letter)]: rank for rank, letter in enumerate(order)}
 
 
 def liking(text: str) -> int:
-    """The sum of the hidden table over neighbours."""
-    table = taste()
-    places = [LETTERS.index(c) for c in text]
-    return int(sum(table[a, b] for a, b in pairwise(places)))
+    """The sum of the letters' ranks, each times the number of letters behind it."""
+    ranks = taste()
+    return sum(ranks[c] * behind for behind, c in enumerate(reversed(text)))
 
 
 @lru_cache(maxsize=1 << 15)
 def extremes(letters: str) -> tuple[int, int, str]:
-    """The least and the most liking of any order of some letters, and the first order (in the
-    alphabet) that is liked most."""
-    places = np.array([LETTERS.index(c) for c in sorted(letters)])[orders(len(letters))]
-    likings = taste()[places[:, :-1], places[:, 1:]].sum(1)
-    best = "".join(LETTERS[i] for i in places[likings.argmax()])
-    return int(likings.min()), int(likings.max()), best
-
-
-@lru_cache(maxsize=MOST)
-def orders(num: int) -> np.ndarray:
-    """All orders of the numbers below `num`, those first that the alphabet has first."""
-    return np.array(list(permutations(range(num))))
+    """The least and the most liking of any order of some letters, and the order liked most."""
+    best = "".join(sorted(letters, key=lambda c: -taste()[c]))
+    return liking(best[::-1]), liking(best), best
 
 
 def beats(first: str, second: str) -> float:

@@ -103,6 +103,17 @@ def test_a_reward_model_learns_who_wins_and_the_judge_reads_what_was_learnt(tmp_
     run.store.close()
 
 
+@pytest.mark.parametrize("recipe", ["online_dpo", "superhf", "reward_model"])
+def test_a_reward_model_learns_to_read_the_turns_that_it_will_judge(recipe):
+    """Renderers show a role its own turns otherwise than others', so whose turn it is matters."""
+    plan = plan_for(recipe)
+    assert {phase.parts.explore.role for phase in plan.phases} == {"policy"} <= set(plan.roles)
+    assert plan.phases[0].parts.select["reward"].reader == "reward"
+    assert plan.phases[0].measure[0].role == "policy"
+    if recipe != "reward_model":
+        assert plan.phases[1].parts.judge.role == "reward"
+
+
 SPO = (("num-votes", "0"), ("learn.policy.learning-rate", "0.1"), ("epochs", "1"))
 
 
