@@ -37,6 +37,7 @@ EVERY = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", EVERY)
 def test_a_recipe_runs_two_rounds_of_a_byte_model_on_its_world(tmp_path, recipe):
     options = [("rounds", "2"), ("tasks.num", "4"), ("measure-every", "9")]

@@ -121,6 +121,7 @@ def test_scorers_that_accept_nonsense_are_not_believed(name):
             assert world.verify(task, nonsense).score == 0
 
 
+@pytest.mark.slow
 def test_part_of_a_point_for_the_format_is_none_unless_asked_for():
     world, tasks = drawn("countdown", 1)
     wrong = "+".join(str(n) for n in (1, 2, 3))
