@@ -44,7 +44,9 @@ class Preferences(Family):
 
     noise: probability that an annotator says the opposite, in [0, 0.5]. sharpness: how sure one is
     about the whole range of gold scores, above 0; 8 is sure of half of it at 98 %. cycle: share of
-    the cyclic part in what is preferred, in [0, 1].
+    the cyclic part in what is preferred, in [0, 1]. slips: probability that an answer shown to
+    annotators has a letter left out, doubled or in place of another, in [0, 1]; without, what learns
+    from pairs never sees what is no order of the letters, and thinks the best of it.
     """
 
     id = "preferences-v1"
@@ -57,19 +59,21 @@ class Preferences(Family):
         noise: float = 0.0,
         sharpness: float = 8.0,
         cycle: float = 0.0,
+        slips: float = 0.2,
     ) -> None:
         super().__init__(difficulty)
         limits = {
             "noise": (noise, 0 <= noise <= 0.5, "in [0, 0.5]"),
             "sharpness": (sharpness, 0 < sharpness < float("inf"), "above 0"),
             "cycle": (cycle, 0 <= cycle <= 1, "in [0, 1]"),
+            "slips": (slips, 0 <= slips <= 1, "in [0, 1]"),
         }
         for name, (value, fits, expected) in limits.items():
             if not fits:
                 what = f"{name} of world {type(self).id!r}"
                 raise WorldError(what, expected=expected, found=str(value))
-        self.noise, self.sharpness, self.cycle = noise, sharpness, cycle
-        usual = {"noise": 0.0, "sharpness": 8.0, "cycle": 0.0}
+        self.noise, self.sharpness, self.cycle, self.slips = noise, sharpness, cycle, slips
+        usual = {"noise": 0.0, "sharpness": 8.0, "cycle": 0.0, "slips": 0.2}
         told = [] if difficulty is None else [f"difficulty={difficulty:g}"]
         told += [f"{n}={v:g}" for n, (v, _, _) in limits.items() if v != usual[n]]
         self.id = type(self).id + ("?" + "&".join(told) if told else "")
@@ -150,15 +154,24 @@ class Preferences(Family):
         self, task: Task, rng: np.random.Generator, num_votes: int = 1
     ) -> tuple[str, str, float]:
         """Two writers' answers and the share of votes for the first, the better-liked one first."""
-        letters = task.data["letters"]
         first = second = ""
         while first == second:
-            first, second = (
-                "".join(letters[int(i)] for i in rng.permutation(len(letters))) for _ in range(2)
-            )
+            first, second = (self._written(task.data["letters"], rng) for _ in range(2))
         votes = rng.random(num_votes) < self.preference(task, first, second)
         share = float(votes.mean())
         return (first, second, share) if share >= 0.5 else (second, first, 1 - share)
+
+    def _written(self, letters: list[str], rng: np.random.Generator) -> str:
+        """Any order of the letters, perhaps with a slip in it."""
+        written = [letters[int(i)] for i in rng.permutation(len(letters))]
+        if rng.random() < self.slips:
+            here, there = (int(i) for i in rng.choice(len(written), 2, replace=False))
+            written[here : here + 1] = [
+                [],
+                [written[here], written[here]],
+                [written[there]],
+            ][int(rng.integers(3))]
+        return "".join(written)
 
 
 def num_letters(difficulty: float) -> int:

@@ -108,6 +108,17 @@ def test_votes_follow_the_preference_and_the_majority_stands_first():
     assert world.annotated_pair(one, rng, 4)[2] in (0.5, 0.75, 1.0)
 
 
+def test_annotators_see_slips_as_well_and_never_like_them_better_than_an_order():
+    world, one, rng = Preferences(), task("dbka"), np.random.default_rng(0)
+    pairs = [world.annotated_pair(one, rng)[:2] for _ in range(300)]
+    slips = [[world.gold(one, text) == MALFORMED for text in pair] for pair in pairs]
+    assert np.mean(slips) == pytest.approx(0.2, abs=0.05)
+    assert not [pair for pair in slips if pair == [True, False]]
+    assert {len(text) for pair in pairs for text in pair} == {3, 4, 5}
+    clean = [Preferences(slips=0.0).annotated_pair(one, rng)[:2] for _ in range(50)]
+    assert all(world.gold(one, text) >= 0 for pair in clean for text in pair)
+
+
 def test_an_ordinary_writer_writes_any_order_and_a_wrong_one_when_asked():
     world, one, rng = Preferences(), task("abc"), np.random.default_rng(0)
     written = [world.demonstrate(one, rng) for _ in range(200)]
@@ -122,7 +133,7 @@ def test_options_show_in_the_id_and_bad_ones_are_refused():
     assert open_world("preferences?cycle=0.5&difficulty=0").id == (
         "preferences-v1?difficulty=0&cycle=0.5"
     )
-    for option in ("noise=0.6", "cycle=-1", "sharpness=0"):
+    for option in ("noise=0.6", "cycle=-1", "sharpness=0", "slips=2"):
         with pytest.raises(WorldError, match=option.split("=")[0]):
             open_world(f"preferences?{option}")
 
@@ -149,7 +160,7 @@ def test_a_file_of_preferences_is_read_as_it_was_written(tmp_path):
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     world, gold = open_world(f"pairs:{path}"), Preferences(difficulty=0.0)
     assert world.num_pairs == 300 and world.num_canonical == len({r["prompt"] for r in rows})
-    assert world.id.startswith("pairs:mine:") and world.max_answer_tokens == 5
+    assert world.id.startswith("pairs:mine:") and world.max_answer_tokens == 6
     rng, known = np.random.default_rng(0), {(r["prompt"], r["chosen"], r["rejected"]) for r in rows}
     for one in world.draw(TaskRole.TRAIN, rng, 50):
         chosen, rejected, share = world.annotated_pair(one, rng)
