@@ -1,0 +1,251 @@
+"""Is a claim seen on small models? Tune, run, compare, write: the rules are in docs/evidence.md.
+
+    python -m benchmarks.evidence grpo rloo ... [--workers 2] [--folder runs/evidence]
+    python -m benchmarks.evidence --all
+
+Reads `results/NAME.plan.toml` (see benchmarks/evidence_plan.py), which must be committed, and
+writes `results/NAME.md` and `results/NAME.json`. Arms are processes with one thread each; equal
+arms of several plans are run once; a killed command goes on where it was. Arms whose options have
+several trials are tuned first, each trial for the whole budget, on decide tasks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from askesis.formulas.intervals import detectable_difference, t_interval
+from askesis.formulas.pass_at_k import pass_at_k
+from askesis.lab.arm import Arm, ArmResult, Point
+from askesis.lab.arms import Progress, default_workers, run_arms
+from benchmarks.evidence_page import page
+from benchmarks.evidence_plan import RESULTS, START, Comparison, EvidencePlan, read_plan
+from benchmarks.machine import describe
+
+FOLDER = Path("runs") / "evidence"
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What the arms of a plan came to: the trial chosen, and a result for each seed."""
+
+    chosen: Mapping[str, Mapping[str, str]]
+    tuned: Mapping[str, Sequence[tuple[str, float]]]  # trial in words, metric on decide tasks
+    results: Mapping[str, Mapping[int, ArmResult]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.evidence")
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--all", action="store_true", help="every plan in results/")
+    parser.add_argument("--workers", type=int, default=default_workers())
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    given = parser.parse_args()
+    every = sorted(p.name.removesuffix(".plan.toml") for p in RESULTS.glob("*.plan.toml"))
+    names = [n for n in every if n != "demo"] if given.all else given.names
+    plans = [read_plan(name) for name in names]
+    if not plans:
+        parser.error(f"name a plan: {', '.join(every)}")
+    for plan in plans:
+        _committed(plan.name)
+    tune_all(plans, given.folder, given.workers)
+    for plan in plans:
+        evidence(plan, given.folder, given.workers)
+
+
+def _committed(name: str) -> None:
+    """A plan that could still change is no plan."""
+    path = RESULTS / f"{name}.plan.toml"
+    command = ["git", "status", "--porcelain", "--", str(path)]
+    changed = subprocess.run(command, capture_output=True, text=True, cwd=RESULTS, check=False)
+    if changed.stdout.strip():
+        raise SystemExit(f"{path} is not committed: commit the plan before its first run")
+
+
+# ---------------------------------------------------------------- running
+
+
+def tune_all(plans: Sequence[EvidencePlan], folder: Path, workers: int) -> None:
+    """All trials of all plans in one go, so that no core waits at a plan's end."""
+    arms = [t for plan in plans for arm in plan.arms.values() for t in plan.trials(arm)]
+    run_arms(arms, folder, workers=workers, on_progress=_follow("tuning"))
+
+
+def evidence(plan: EvidencePlan, folder: Path, workers: int) -> None:
+    """Run a plan's arms for its seeds, more of them where five decide nothing, and write it up."""
+    runs = run_plan(plan, plan.seeds, folder, workers)
+    found = [compare(c, runs) for c in plan.comparisons]
+    if any(f["verdict"] == UNDECIDED for f in found) and plan.more_seeds:
+        runs = run_plan(plan, (*plan.seeds, *plan.more_seeds), folder, workers)
+        found = [compare(c, runs) for c in plan.comparisons]
+    write(plan, runs, found)
+
+
+def run_plan(plan: EvidencePlan, seeds: tuple[int, ...], folder: Path, workers: int) -> Runs:
+    """The trials, the choice, and the chosen arms for every seed."""
+    chosen: dict[str, Mapping[str, str]] = {}
+    tuned: dict[str, list[tuple[str, float]]] = {}
+    wanted: list[tuple[str, int, Arm]] = []
+    for name, arm in plan.arms.items():
+        trials = run_arms(plan.trials(arm), folder, workers=workers, on_progress=_follow("tuning"))
+        scores = [_score(r, plan.metric) for r in trials]
+        best = int(np.nanargmax(scores)) if scores else 0
+        chosen[name] = arm.trials[best]
+        tuned[name] = list(zip([_words(t) for t in arm.trials], scores, strict=False))
+        runs = plan.runs(arm, chosen[name], seeds)
+        wanted += [(name, seed, run) for seed, run in zip(seeds, runs, strict=True)]
+    every = [run for _, _, run in wanted]
+    done = run_arms(every, folder, workers=workers, on_progress=_follow(plan.name))
+    results: dict[str, dict[int, ArmResult]] = {name: {} for name in plan.arms}
+    for (name, seed, run), result in zip(wanted, done, strict=True):
+        if result.error:
+            raise SystemExit(f"{run.name} failed: {result.error}")
+        results[name][seed] = result
+    return Runs(chosen, tuned, results)
+
+
+def _score(result: ArmResult, metric: str) -> float:
+    """A trial that failed or diverged counts as the worst there is."""
+    return float(per_task(result.points[-1], metric).mean()) if result.points else -np.inf
+
+
+def _words(trial: Mapping[str, str]) -> str:
+    return ", ".join(f"{k.rpartition('.')[2]} {v}" for k, v in trial.items()) or "as given"
+
+
+def _follow(what: str) -> Any:
+    last = ""
+
+    def told(p: Progress) -> None:
+        nonlocal last
+        line = f"{what}: {p.done} of {p.num} arms"
+        if line != last and p.num:
+            left = f", {p.left_s / 60:.0f} min left" if p.done else ""
+            print(line + left + (f", {p.failed} failed" if p.failed else ""), flush=True)
+        last = line
+
+    return told
+
+
+# ---------------------------------------------------------------- comparing
+
+HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
+
+
+def per_task(point: Point, metric: str) -> np.ndarray:
+    """The metric of every task: pass@K without bias, the score's mean, or the answers' tokens."""
+    if metric == "score":
+        return np.array([np.mean(scores) for scores in point.scores])
+    if metric == "tokens":
+        return np.array([point.mean_tokens])
+    k = int(metric.removeprefix("pass@"))
+    right = [(len(s), sum(x >= 1.0 for x in s)) for s in point.scores]
+    return np.array([pass_at_k(n, c, k) for n, c in right])
+
+
+def compare(c: Comparison, runs: Runs) -> dict[str, Any]:
+    """The difference, paired by seed and task, with a t interval over seeds, and its verdict."""
+
+    def of(name: str, seed: int) -> Point:
+        if name == START:
+            return runs.results[c.second][seed].points[0]
+        return runs.results[name][seed].points[-1]
+
+    seeds = sorted(runs.results[c.second])
+    differences = [
+        float((per_task(of(c.second, s), c.metric) - per_task(of(c.first, s), c.metric)).mean())
+        for s in seeds
+    ]
+    found = t_interval(differences)
+    if found.low > 0:
+        verdict = HOLDS
+    elif found.high < c.smallest_effect:
+        verdict = FAILS
+    else:
+        verdict = UNDECIDED
+    error = float(np.std(differences, ddof=1) / np.sqrt(len(differences)))
+    return {
+        "what": c.what, "first": c.first, "second": c.second, "metric": c.metric,
+        "smallest_effect": c.smallest_effect, "differences": differences,
+        "value": found.value, "low": found.low, "high": found.high, "verdict": verdict,
+        "could_have_seen": detectable_difference(error),
+    }  # fmt: skip
+
+
+def write(plan: EvidencePlan, runs: Runs, comparisons: list[dict[str, Any]]) -> None:
+    """results/NAME.json with every figure, results/NAME.md for people."""
+    metrics = sorted({plan.metric, "pass@1", "pass@4", *(c.metric for c in plan.comparisons)})
+    whole: dict[str, Any] = {
+        "command": f"python -m benchmarks.evidence {plan.name}",
+        "commit": _commit(),
+        "date": date.today().isoformat(),
+        "machine": describe(),
+        "claim": plan.claim,
+        "source": plan.source,
+        "metric": plan.metric,
+        "budget": dict(plan.budget),
+        "tasks": plan.tasks,
+        "attempts": plan.attempts,
+        "comparisons": comparisons,
+        "arms": {name: _arm(plan, name, runs, metrics) for name in plan.arms},
+    }
+    (RESULTS / f"{plan.name}.json").write_text(json.dumps(whole, indent=1) + "\n")
+    (RESULTS / f"{plan.name}.md").write_text(page(plan.name, whole))
+    for c in comparisons:
+        print(f"{plan.name}: {c['what']}: {c['verdict']} ({c['value']:+.4f})", flush=True)
+
+
+def _arm(plan: EvidencePlan, name: str, runs: Runs, metrics: list[str]) -> dict[str, Any]:
+    results = runs.results[name]
+    rows = []
+    for seed, result in sorted(results.items()):
+        ends = (result.points[0], result.points[-1])
+        rows.append(
+            {
+                "seed": seed,
+                "start": {m: float(per_task(ends[0], m).mean()) for m in metrics},
+                "end": {m: float(per_task(ends[1], m).mean()) for m in metrics},
+                "mean_tokens": [p.mean_tokens for p in ends],
+                "spent": dict(result.spent),
+                "reason": result.reason,
+                "curve": _curve(result, plan.metric),
+            }
+        )
+    arm = plan.arms[name]
+    return {
+        "recipe": arm.recipe,
+        "world": arm.world,
+        "options": dict(arm.options),
+        "chosen": dict(runs.chosen[name]),
+        "tuned": [list(t) for t in runs.tuned[name]],
+        "seeds": rows,
+    }
+
+
+def _curve(result: ArmResult, metric: str) -> list[list[float]]:
+    """(tokens, the run's own figure on decide tasks) after every measured round."""
+    keys = (f"measure/{metric}", f"measure/ability/{metric}")
+    found = []
+    for row in result.measured:
+        key = next((k for k in keys if k in row), None)
+        if key is not None:
+            found.append([row["tokens"], round(row[key], 4)])
+    return found
+
+
+def _commit() -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    found = subprocess.run(command, capture_output=True, text=True, cwd=RESULTS, check=False)
+    return found.stdout.strip() or "unknown"
+
+
+if __name__ == "__main__":
+    main()
