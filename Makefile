@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-vllm env check bench clean
+.PHONY: demo test test-vllm trl-env env check bench clean
 
 demo: $(STAMP)  ## a tiny model improves itself, in at most five minutes
 	@$(BIN)/askesis demo
@@ -16,6 +16,9 @@ test: $(STAMP)  ## all tests
 test-vllm: $(STAMP)  ## the vllm engine, in an environment of its own (some minutes the first time)
 	@test -x .venv-vllm/bin/python || sh tests/engines/make_vllm_env.sh .venv-vllm $(PYTHON)
 	@ASKESIS_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python $(BIN)/python -m pytest tests/engines/test_vllm.py
+
+trl-env:  ## TRL in an environment of its own, for golden values and the GRPO benchmark
+	@test -x .venv-trl/bin/python || sh tests/parity/make_trl_env.sh .venv-trl $(PYTHON)
 
 env: $(STAMP)  ## only the environment
 
@@ -37,4 +40,4 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 clean:  ## remove the environment and caches
-	rm -rf $(VENV) .venv-vllm .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-vllm .venv-trl .pytest_cache .mypy_cache .ruff_cache

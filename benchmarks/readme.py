@@ -69,6 +69,7 @@ def figure_lines() -> list[str]:
     what = f"memory over {m['attempts']:,.0f} attempts"
     lines.append(f"| {what} | {figure} | `{memory['command']}` |")
     lines += sampling_lines(folder / "sampling.json")
+    lines += round_lines(folder / "grpo_round.json")
     lines += search_lines(folder)
     machine = overhead["machine"]
     lines += ["", f"({machine['processor']}, {machine['cores']} cores, {overhead['date']})"]
@@ -98,6 +99,23 @@ def sampling_lines(path: Path) -> list[str]:
         if (key := f"geometric_mean_ratio_to_{other}") in whole["figures"]
     ]
     lines.append(f"| the same, geometric mean | {', '.join(means)} | `{whole['command']}` |")
+    return lines
+
+
+def round_lines(path: Path) -> list[str]:
+    """A whole GRPO round against TRL's trainer, where that was measured."""
+    if not path.exists():
+        return []
+    whole = _read(path)
+    f = whole["figures"]
+    lines = []
+    for precision, what in (("float32", "in float32"), ("best", "each at its best")):
+        ours, theirs = (f["rounds"][f"{who}, {precision}"] for who in ("ours", "TRL"))
+        figure = (
+            f"{ours['median_s']:.2f} s, {f['trl']} {theirs['median_s']:.2f} s: "
+            f"{f[f'times_trl_{precision}']:.1f} times"
+        )
+        lines.append(f"| a GRPO round of 512 attempts, {what} | {figure} | `{whole['command']}` |")
     return lines
 
 

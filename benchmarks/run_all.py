@@ -11,6 +11,7 @@ BENCHMARKS = (
     "benchmarks.concurrency",
     "benchmarks.driver",
     "benchmarks.learning",
+    "benchmarks.grpo_round",
     "benchmarks.overhead",
     "benchmarks.memory",
 )
