@@ -23,9 +23,10 @@ from typing import Any
 import numpy as np
 
 from askesis.formulas.intervals import detectable_difference, t_interval
-from askesis.formulas.pass_at_k import pass_at_k
 from askesis.lab.arm import Arm, ArmResult, Point
 from askesis.lab.arms import Progress, default_workers, run_arms
+from askesis.lab.compare.curves import per_task
+from askesis.store.run_store import RunStore
 from benchmarks.evidence_page import page
 from benchmarks.evidence_plan import RESULTS, START, Comparison, EvidencePlan, read_plan
 from benchmarks.machine import describe
@@ -48,6 +49,11 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="every plan in results/")
     parser.add_argument("--workers", type=int, default=default_workers())
     parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument(
+        "--first-seeds",
+        action="store_true",
+        help="leave more seeds for undecided ones to a later call",
+    )
     given = parser.parse_args()
     every = sorted(p.name.removesuffix(".plan.toml") for p in RESULTS.glob("*.plan.toml"))
     names = [n for n in every if n != "demo"] if given.all else given.names
@@ -58,7 +64,7 @@ def main() -> None:
         _committed(plan.name)
     tune_all(plans, given.folder, given.workers)
     for plan in plans:
-        evidence(plan, given.folder, given.workers)
+        evidence(plan, given.folder, given.workers, more=not given.first_seeds)
 
 
 def _committed(name: str) -> None:
@@ -79,14 +85,14 @@ def tune_all(plans: Sequence[EvidencePlan], folder: Path, workers: int) -> None:
     run_arms(arms, folder, workers=workers, on_progress=_follow("tuning"))
 
 
-def evidence(plan: EvidencePlan, folder: Path, workers: int) -> None:
+def evidence(plan: EvidencePlan, folder: Path, workers: int, more: bool = True) -> None:
     """Run a plan's arms for its seeds, more of them where five decide nothing, and write it up."""
     runs = run_plan(plan, plan.seeds, folder, workers)
     found = [compare(c, runs) for c in plan.comparisons]
-    if any(f["verdict"] == UNDECIDED for f in found) and plan.more_seeds:
+    if more and plan.more_seeds and any(f["verdict"] == UNDECIDED for f in found):
         runs = run_plan(plan, (*plan.seeds, *plan.more_seeds), folder, workers)
         found = [compare(c, runs) for c in plan.comparisons]
-    write(plan, runs, found)
+    write(plan, runs, found, folder)
 
 
 def run_plan(plan: EvidencePlan, seeds: tuple[int, ...], folder: Path, workers: int) -> Runs:
@@ -114,7 +120,7 @@ def run_plan(plan: EvidencePlan, seeds: tuple[int, ...], folder: Path, workers: 
 
 def _score(result: ArmResult, metric: str) -> float:
     """A trial that failed or diverged counts as the worst there is."""
-    return float(per_task(result.points[-1], metric).mean()) if result.points else -np.inf
+    return float(figures(result.points[-1], metric).mean()) if result.points else -np.inf
 
 
 def _words(trial: Mapping[str, str]) -> str:
@@ -140,15 +146,11 @@ def _follow(what: str) -> Any:
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 
 
-def per_task(point: Point, metric: str) -> np.ndarray:
-    """The metric of every task: pass@K without bias, the score's mean, or the answers' tokens."""
-    if metric == "score":
-        return np.array([np.mean(scores) for scores in point.scores])
+def figures(point: Point, metric: str) -> np.ndarray:
+    """The metric of every task, or what an answer takes in tokens."""
     if metric == "tokens":
         return np.array([point.mean_tokens])
-    k = int(metric.removeprefix("pass@"))
-    right = [(len(s), sum(x >= 1.0 for x in s)) for s in point.scores]
-    return np.array([pass_at_k(n, c, k) for n, c in right])
+    return per_task(point, metric)
 
 
 def compare(c: Comparison, runs: Runs) -> dict[str, Any]:
@@ -161,7 +163,7 @@ def compare(c: Comparison, runs: Runs) -> dict[str, Any]:
 
     seeds = sorted(runs.results[c.second])
     differences = [
-        float((per_task(of(c.second, s), c.metric) - per_task(of(c.first, s), c.metric)).mean())
+        float((figures(of(c.second, s), c.metric) - figures(of(c.first, s), c.metric)).mean())
         for s in seeds
     ]
     found = t_interval(differences)
@@ -180,7 +182,7 @@ def compare(c: Comparison, runs: Runs) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def write(plan: EvidencePlan, runs: Runs, comparisons: list[dict[str, Any]]) -> None:
+def write(plan: EvidencePlan, runs: Runs, comparisons: list[dict[str, Any]], folder: Path) -> None:
     """results/NAME.json with every figure, results/NAME.md for people."""
     metrics = sorted({plan.metric, "pass@1", "pass@4", *(c.metric for c in plan.comparisons)})
     whole: dict[str, Any] = {
@@ -195,7 +197,7 @@ def write(plan: EvidencePlan, runs: Runs, comparisons: list[dict[str, Any]]) -> 
         "tasks": plan.tasks,
         "attempts": plan.attempts,
         "comparisons": comparisons,
-        "arms": {name: _arm(plan, name, runs, metrics) for name in plan.arms},
+        "arms": {name: _arm(plan, name, runs, metrics, folder) for name in plan.arms},
     }
     (RESULTS / f"{plan.name}.json").write_text(json.dumps(whole, indent=1) + "\n")
     (RESULTS / f"{plan.name}.md").write_text(page(plan.name, whole))
@@ -203,7 +205,9 @@ def write(plan: EvidencePlan, runs: Runs, comparisons: list[dict[str, Any]]) -> 
         print(f"{plan.name}: {c['what']}: {c['verdict']} ({c['value']:+.4f})", flush=True)
 
 
-def _arm(plan: EvidencePlan, name: str, runs: Runs, metrics: list[str]) -> dict[str, Any]:
+def _arm(
+    plan: EvidencePlan, name: str, runs: Runs, metrics: list[str], folder: Path
+) -> dict[str, Any]:
     results = runs.results[name]
     rows = []
     for seed, result in sorted(results.items()):
@@ -211,12 +215,12 @@ def _arm(plan: EvidencePlan, name: str, runs: Runs, metrics: list[str]) -> dict[
         rows.append(
             {
                 "seed": seed,
-                "start": {m: float(per_task(ends[0], m).mean()) for m in metrics},
-                "end": {m: float(per_task(ends[1], m).mean()) for m in metrics},
+                "start": {m: float(figures(ends[0], m).mean()) for m in metrics},
+                "end": {m: float(figures(ends[1], m).mean()) for m in metrics},
                 "mean_tokens": [p.mean_tokens for p in ends],
                 "spent": dict(result.spent),
                 "reason": result.reason,
-                "curve": _curve(result, plan.metric),
+                "curve": _curve(result, plan.metric, folder / result.arm.key / "run"),
             }
         )
     arm = plan.arms[name]
@@ -230,15 +234,34 @@ def _arm(plan: EvidencePlan, name: str, runs: Runs, metrics: list[str]) -> dict[
     }
 
 
-def _curve(result: ArmResult, metric: str) -> list[list[float]]:
-    """(tokens, the run's own figure on decide tasks) after every measured round."""
-    keys = (f"measure/{metric}", f"measure/ability/{metric}")
-    found = []
-    for row in result.measured:
-        key = next((k for k in keys if k in row), None)
-        if key is not None:
-            found.append([row["tokens"], round(row[key], 4)])
-    return found
+def _curve(result: ArmResult, metric: str, run: Path) -> list[list[float]]:
+    """(tokens, figure) on the way: the run's own on decide tasks where it took three or more,
+    else how right its attempts were, which it made before it learnt from them."""
+    found = [
+        [row["tokens"], round(row[f"measure/{metric}"], 4)]
+        for row in result.measured
+        if f"measure/{metric}" in row
+    ]
+    return found if len(found) > 2 else _attempted(run)
+
+
+def _attempted(run: Path) -> list[list[float]]:
+    """Mean verdict of the verifier over ten equal stretches of rounds."""
+    with RunStore.open(run) as store:
+        spent, total = {}, 0.0
+        for row in store.rounds():
+            total += sum(v for k, v in row["costs"].items() if k == "generated/train")
+            spent[row["round"]] = total
+        table = store.query(
+            "select round, avg(value) as value from verdicts where judge like 'verifier%' "
+            "group by round order by round"
+        ).to_pylist()
+    size = max(1, -(-len(table) // 10))
+    parts = [table[i : i + size] for i in range(0, len(table), size)]
+    return [
+        [spent[part[-1]["round"]], round(sum(r["value"] for r in part) / len(part), 4)]
+        for part in parts
+    ]
 
 
 def _commit() -> str:

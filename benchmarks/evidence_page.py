@@ -9,7 +9,8 @@ import numpy as np
 
 from askesis.formulas.intervals import t_interval
 
-WIDTH = 100
+ENOUGH = 8  # seeds from which "undecided" stands
+STILL = " The rule asks for eight seeds before that stands: more are still to come."
 
 
 def page(name: str, whole: Mapping[str, Any]) -> str:
@@ -66,6 +67,7 @@ def _verdicts(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
             notes.append(
                 f"Undecided: {c['what']}. A difference of {scale * c['could_have_seen']:.1f}{unit} "
                 "would have been seen four times out of five."
+                + (STILL if len(c["differences"]) < ENOUGH else "")
             )
     return [*lines, "", *[line for note in notes for line in (note, "")]]
 
@@ -108,8 +110,8 @@ def _curves(arms: Mapping[str, Mapping[str, Any]], metric: str) -> list[str]:
     most = max(p[0] for a in with_curve.values() for r in a["seeds"] for p in r["curve"])
     marks = [most * k / 5 for k in range(1, 6)]
     lines = [
-        f"{metric} on decide tasks as the runs measured it on their way (means over seeds; small",
-        "samples, so it jitters; the table above is what counts).",
+        "On the way, means over seeds: the runs' own measurements on decide tasks where they took",
+        "three or more, else how right their attempts were before they learnt from them.",
         "",
         "| arm | " + " | ".join(f"{m:,.0f} tokens" for m in marks) + " |",
         "| --- |" + " --- |" * len(marks),
@@ -139,7 +141,9 @@ def _tried(arms: Mapping[str, Mapping[str, Any]], metric: str) -> list[str]:
         if arm["tuned"]:
             told = "; ".join(f"{what}: {scale * v:.1f}{unit}" for what, v in arm["tuned"])
             chosen = ", ".join(f"`--{k} {v}`" for k, v in arm["chosen"].items())
-            lines.append(f"  Trials on decide tasks ({metric}): {told}. Chosen: {chosen}.")
+            best = int(np.argmax([v for _, v in arm["tuned"]]))
+            edge = ", at the edge of what was tried" if best in (0, len(arm["tuned"]) - 1) else ""
+            lines.append(f"  Trials on decide tasks ({metric}): {told}. Chosen{edge}: {chosen}.")
         stopped = {r["reason"] for r in arm["seeds"] if not r["reason"].startswith("budget")}
         lines += [f"  Stopped: {reason}." for reason in sorted(stopped)]
     return lines

@@ -43,6 +43,7 @@ _USUAL: dict[str, Any] = {
     "more_seeds": [5, 6, 7],
     "tasks": 1000,
     "attempts": 4,
+    "look": "answers",
 }
 
 
@@ -81,6 +82,7 @@ class EvidencePlan:
     budget: Mapping[str, float]
     tasks: int
     attempts: int
+    look: str
     arms: Mapping[str, ArmPlan]
     comparisons: tuple[Comparison, ...]
 
@@ -88,12 +90,12 @@ class EvidencePlan:
         """The arm's tuning runs, scored on decide tasks; none where there is nothing to choose."""
         if len(arm.trials) < 2:
             return []
-        look = Look("decide", TUNING_TASKS, TUNING_ATTEMPTS)
+        look = Look("decide", TUNING_TASKS, TUNING_ATTEMPTS, kind=self.look)
         return [self._arm(arm, trial, TUNING_SEED, look) for trial in arm.trials]
 
     def runs(self, arm: ArmPlan, trial: Mapping[str, str], seeds: tuple[int, ...]) -> list[Arm]:
         """The arm with the chosen trial, once a seed, scored on claim tasks."""
-        look = Look("claim", self.tasks, self.attempts)
+        look = Look("claim", self.tasks, self.attempts, kind=self.look)
         return [self._arm(arm, trial, seed, look) for seed in seeds]
 
     def _arm(self, arm: ArmPlan, trial: Mapping[str, str], seed: int, look: Look) -> Arm:
@@ -134,7 +136,8 @@ def read_plan(name: str, folder: Path = RESULTS) -> EvidencePlan:
     budget: dict[str, float] = {k: float(v) for k, v in _budget(found).items()}
     return EvidencePlan(
         name, found["claim"], str(found.get("source", "")), found["metric"], tuple(found["seeds"]),
-        tuple(found["more_seeds"]), budget, found["tasks"], found["attempts"], arms, comparisons,
+        tuple(found["more_seeds"]), budget, found["tasks"], found["attempts"], found["look"], arms,
+        comparisons,
     )  # fmt: skip
 
 
