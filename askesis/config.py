@@ -269,7 +269,7 @@ def paths(plan: Plan) -> list[str]:
     found: list[str] = ["world", "rounds", "engine", "model"]
     for name in ("budget", "models", "roles", "worlds"):
         found += list(_walk(getattr(plan, name), name))
-    found.append("seed")
+    found += ["seed", "alarms"]
     for phase in plan.phases:
         for part, inner in phase.parts.items():
             found += list(_walk(inner, part))

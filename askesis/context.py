@@ -135,6 +135,8 @@ class Context:
         self.inputs = dict(inputs or {})
         self.metrics: dict[str, float] = {}
         self.errors: list[tuple[str, str]] = []  # (task id, message)
+        self.events: list[tuple[str, dict[str, Any]]] = []  # (kind, data)
+        self.audits: list[Verdict] = []  # what the truth says: to a table that no stage can open
 
     # ------------------------------------------------------------ randomness
 
@@ -185,6 +187,10 @@ class Context:
     def encode(self, role: str, text: str) -> np.ndarray:
         """Token ids of `text` as `role` would write it, without an end token."""
         return self._host.speakers.encode(role, text)
+
+    def capabilities(self, role: str) -> frozenset[str]:
+        """What the engine of a role can do (`askesis.protocols.Engine`)."""
+        return frozenset(self._host.speakers.capabilities(role))
 
     def snapshot(self, model: str) -> str:
         """The id of the weights a model has now."""
@@ -249,6 +255,10 @@ class Context:
     def note(self, key: str, value: float) -> None:
         """Record a metric of this round under `stage/key`."""
         self.metrics[f"{self.stage}/{key}"] = float(value)
+
+    def tell(self, kind: str, **data: Any) -> None:
+        """Record an event of this round, with plain values, for the ledger and the displays."""
+        self.events.append((kind, data))
 
     def attempt_id(self, start: Start, index: int) -> str:
         """The id of the index-th attempt at a start in this call."""

@@ -58,6 +58,8 @@ class Run(Host, Protocol):
 
     def error(self, round: int, stage: str, slot: str, task: str, message: str) -> None: ...
 
+    def event(self, round: int, kind: str, data: Mapping[str, Any]) -> None: ...
+
     def stage_began(self, stage: str, slot: str, num_in: int) -> None: ...
 
     def stage_ended(
@@ -270,6 +272,10 @@ class Round:
         seconds = time.perf_counter() - began
         self.seconds[ctx.stage] = self.seconds.get(ctx.stage, 0.0) + seconds
         self.view.metrics |= ctx.metrics
+        for kind, data in ctx.events:
+            self.run.event(self.index, kind, data)
+        if ctx.audits:
+            self.run.record("audits", ctx.audits, self.index, self.phase.name)
         self.run.stage_ended(ctx.stage, ctx.slot, seconds, num_out, ctx.metrics)
 
     def _group(self, ctx: Context, start: Start, outcome: Any) -> Group:

@@ -6,6 +6,7 @@ again; building one loads no model and reads no world.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -106,12 +107,14 @@ class Budget:
     """What a run may spend; it stops after the round that reaches any limit (None: no limit).
 
     tokens: generated plus scored by anybody but measuring. trained_tokens: passed through a
-    trained model. seconds: wall time; with it a run is no longer exactly repeatable.
+    trained model. flops: of both, see `askesis.budget.Meter`. seconds: wall time; with it a run is
+    no longer exactly repeatable.
     """
 
     tokens: float | None = None
     trained_tokens: float | None = None
     updates: int | None = None
+    flops: float | None = None
     seconds: float | None = None
 
 
@@ -154,7 +157,8 @@ class Plan:
 
     "answers" (verifiers on train tasks), "steps" (step truth as well), "none" (worlds are
     handed over without any answers). `needs` are engine capabilities, of every role ("say") or of
-    one ("critic.value"); they are checked before round 0.
+    one ("critic.value"); they are checked before round 0. `alarms` are names with options
+    ("all", "none", "forgetting?z=4", "my_file.py:MyAlarm"), see docs/alarms.md.
     """
 
     recipe: str
@@ -166,6 +170,7 @@ class Plan:
     needs: tuple[str, ...] = ("say",)
     budget: Budget = Budget()
     seed: int = 0
+    alarms: tuple[str, ...] = ("all",)
 
 
 def slot_names(parts: tuple[Any, ...]) -> list[str]:
@@ -182,10 +187,5 @@ def slot_names(parts: tuple[Any, ...]) -> list[str]:
 
 
 def snake(name: str) -> str:
-    """`KeepOrRevert` -> `keep_or_revert`."""
-    out = ""
-    for i, c in enumerate(name):
-        if c.isupper() and i and not name[i - 1].isupper():
-            out += "_"
-        out += c.lower()
-    return out
+    """`KeepOrRevert` -> `keep_or_revert`, `KLToReference` -> `kl_to_reference`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

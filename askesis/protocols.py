@@ -83,7 +83,10 @@ class Environment(Protocol):
     """A world that is walked in turns. Purely functional: states are plain values.
 
     Any state can be kept and returned to, so restarting from the middle and tree search need
-    nothing more.
+    nothing more. Some worlds know more of the truth, which recipes may ask for:
+    `demonstrate_walk(task, rng)` the actions of a solution, `actions(task, state)` all legal ones,
+    `moves_left(task, state)` the fewest that are needed, `way_back(task, state, earlier)` actions
+    that lead back to an earlier state of a walk (None: there are none).
     """
 
     def initial(self, task: Task) -> Any:

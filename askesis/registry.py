@@ -198,6 +198,54 @@ RECIPES: dict[str, Row] = {
         cards=(196,),
         page="docs/methods/nash_md.md",
     ),
+    "b_star": Row(
+        "askesis.recipes.b_star:b_star",
+        "rejection sampling that sets its own temperature and threshold by a balance score",
+        "answers, steps",
+        ("answer", "steps"),
+        cards=(1,),
+        page="docs/methods/b_star.md",
+    ),
+    "spin": Row(
+        "askesis.recipes.spin:spin",
+        "tell demonstrations from own answers, and answer again, until nobody can tell",
+        "demonstrations",
+        ("demonstration",),
+        cards=(28,),
+        page="docs/methods/spin.md",
+    ),
+    "sharpening": Row(
+        "askesis.recipes.sharpening:sharpening",
+        "learn the answers that the first model itself likes best",
+        "none",
+        (),
+        cards=(18,),
+        page="docs/methods/sharpening.md",
+    ),
+    "score": Row(
+        "askesis.recipes.score:score",
+        "two answers, two stages: the second one is paid for what it changes",
+        "answers",
+        ("answer",),
+        cards=(2,),
+        page="docs/methods/score.md",
+    ),
+    "re_rest": Row(
+        "askesis.recipes.re_rest:re_rest",
+        "a reflector repairs failed attempts from the environment's feedback; both learn",
+        "answers",
+        ("answer",),
+        cards=(212,),
+        page="docs/methods/re_rest.md",
+    ),
+    "agent_r": Row(
+        "askesis.recipes.agent_r:agent_r",
+        "own bad walks left at their first bad move and spliced with good ones: turning back",
+        "answers",
+        ("turns", "demonstration"),
+        cards=(9,),
+        page="docs/methods/agent_r.md",
+    ),
 }
 
 PARTS: dict[str, Row] = {
@@ -224,6 +272,26 @@ PARTS: dict[str, Row] = {
     ),
     "explore.walk": Row(
         "askesis.explore.walk:Walk", "an environment walked turn by turn", "", ("turns",)
+    ),
+    "explore.tree_walk": Row(
+        "askesis.explore.tree_walk:TreeWalk",
+        "tree search by the walker itself, in a world that is walked",
+        "",
+        ("turns",),
+        (9,),
+    ),
+    "explore.demonstrate_walk": Row(
+        "askesis.explore.demonstrate_walk:DemonstrateWalk",
+        "the world's own walks, move by move",
+        "demonstrations",
+        ("demonstration", "turns"),
+    ),
+    "explore.repair": Row(
+        "askesis.explore.repair:Repair",
+        "attempts, and for failed ones a reflector's, who reads them and the feedback",
+        "answers",
+        ("answer",),
+        (212,),
     ),
     "explore.annotated": Row(
         "askesis.explore.annotated:Annotated",
@@ -290,6 +358,17 @@ PARTS: dict[str, Row] = {
         "starts with what came of them, for critics",
         cards=(82,),
     ),
+    "select.labelled": Row(
+        "askesis.select.labelled:Labelled", "attempts that are good or bad, for KTO and heads"
+    ),
+    "select.correct_sets": Row(
+        "askesis.select.sets:CorrectSets",
+        "all different correct attempts at a task in one sample",
+        cards=(248,),
+    ),
+    "select.rankings": Row(
+        "askesis.select.sets:Rankings", "the attempts at a task in one sample, best first"
+    ),
     "select.positive_advantages": Row(
         "askesis.select.leftover:PositiveAdvantages",
         "what is better than expected, drawn in proportion",
@@ -306,10 +385,49 @@ PARTS: dict[str, Row] = {
     "learn.kl_in_reward": Row(
         "askesis.learn.credit:KLInReward", "the log-ratio to a reference, taken off the reward"
     ),
+    "select.as_own": Row(
+        "askesis.select.repaired:AsOwn",
+        "what was right and what was repaired, as if said at once",
+        cards=(212,),
+    ),
+    "select.repair_lessons": Row(
+        "askesis.select.repaired:RepairLessons",
+        "failed attempt and feedback as context, what is right as answer",
+        cards=(212,),
+    ),
+    "select.repaired_pairs": Row(
+        "askesis.select.repaired:RepairedPairs",
+        "a right repair against the failed attempt that it mends",
+        cards=(212,),
+    ),
+    "select.splice": Row(
+        "askesis.select.splice:Splice",
+        "wrong walks spliced with right ones, loss on the way back and on",
+        needs=("turns",),
+        cards=(9,),
+    ),
     "learn.generalised_advantages": Row(
         "askesis.learn.credit:GeneralisedAdvantages",
         "advantages and returns of tokens from a value head (GAE)",
         cards=(176,),
+    ),
+    "learn.reference_point": Row(
+        "askesis.learn.reference_point:ReferencePoint",
+        "how far the policy is from its reference before the updates, for KTO",
+    ),
+    "learn.pair_label": Row(
+        "askesis.learn.pair_columns:PairLabel",
+        "the probability that a pair is the right way round, from its margin",
+    ),
+    "learn.pair_beta": Row(
+        "askesis.learn.pair_columns:PairBeta",
+        "a pair's own inverse temperature, from its margin",
+        cards=(186,),
+    ),
+    "learn.advantage_gap": Row(
+        "askesis.learn.pair_columns:AdvantageGap",
+        "how much better a step is than its sibling",
+        cards=(24,),
     ),
     "learn.supervised": Row("askesis.learn.supervised:Supervised", "weighted likelihood"),
     "learn.reinforce": Row(
@@ -413,18 +531,173 @@ PARTS: dict[str, Row] = {
         "preferences",
         ("preference",),
     ),
+    "measure.drift": Row(
+        "askesis.measure.drift:Drift",
+        "divergence from earlier snapshots, length, distinct n-grams, collapse",
+        needs=("logp",),
+        cards=(157,),
+    ),
+    "measure.worlds": Row(
+        "askesis.measure.worlds:Worlds",
+        "pass@1 on several worlds at every measurement: forgetting while it happens",
+        "answers",
+        ("answer",),
+        (63,),
+    ),
+    "measure.self_consuming": Row(
+        "askesis.measure.self_consuming:SelfConsuming",
+        "what must follow from learning what was picked among one's own answers",
+        cards=(132,),
+    ),
+    "measure.exploration": Row(
+        "askesis.measure.exploration:Exploration",
+        "Pass@K-S, Reward@K-S, balance, entropy, new and never solved: B-STaR's watch",
+        cards=(1,),
+    ),
+    "measure.correction": Row(
+        "askesis.measure.correction:Correction",
+        "what later answers of an attempt mend and spoil, and at what price",
+        "answers",
+        ("answer",),
+        (2, 84, 237),
+    ),
+    "measure.walks": Row(
+        "askesis.measure.walks:Walks",
+        "success of walks from the beginning and after forced slips, loops, illegal moves",
+        "answers",
+        ("turns",),
+        (9,),
+    ),
+    "measure.audit": Row(
+        "askesis.measure.audit:Audit",
+        "the round's judge against the truth: false passes, false fails, calibration",
+        "answers",
+        ("answer",),
+        (17, 114, 239),
+    ),
+    "measure.habits": Row(
+        "askesis.measure.habits:Habits",
+        "verification, backtracking, sub-goals, backward chaining, counted by rules",
+        cards=(6,),
+    ),
     "measure.groups": Row(
         "askesis.measure.groups:Groups", "what this round's own groups say about the training"
+    ),
+    "explore.steered": Row(
+        "askesis.explore.steered:SteeredAttempts",
+        "attempts at temperatures that the round hands over",
+        cards=(1,),
+    ),
+    "explore.against_demonstration": Row(
+        "askesis.explore.against_demonstration:AgainstDemonstration",
+        "the model's own answers beside a demonstration",
+        "demonstrations",
+        ("demonstration",),
+        (28,),
+    ),
+    "select.sides": Row(
+        "askesis.select.sides:Sides",
+        "pairs of two sides: demonstration, own, opponent, degraded condition",
+        cards=(28, 52, 60),
+    ),
+    "measure.pair_truth": Row(
+        "askesis.measure.pair_truth:PairTruth",
+        "whether what was chosen in pairs is truly better",
+        "answers",
+        ("answer",),
+        (52,),
+    ),
+    "judge.own_likelihood": Row(
+        "askesis.judge.own_likelihood:OwnLikelihood",
+        "how likely a model itself is to say an attempt",
+        "none",
+        ("logp",),
+        (18,),
+    ),
+    "learn.pair_regression": Row(
+        "askesis.learn.objectives.regression:PairRegression",
+        "log-ratios fitted to differences of rewards (RLHF-Sharpening, REBEL, XPO)",
+        cards=(18,),
+    ),
+    "measure.sharpness": Row(
+        "askesis.measure.sharpness:Sharpness",
+        "the exact probability of every answer, where answers can be listed",
+        "none",
+        ("listed answers",),
+        (18,),
+    ),
+    "select.controller": Row(
+        "askesis.select.steering:Controller",
+        "which temperature and threshold a round works with",
+        "answers",
+        ("answer",),
+        (1,),
+    ),
+    "select.steered_threshold": Row(
+        "askesis.select.steering:SteeredThreshold",
+        "good, distinct attempts at the chosen threshold, to a wanted size",
+        cards=(1,),
+    ),
+    "judge.process_reward": Row(
+        "askesis.judge.process_reward:ProcessReward",
+        "outcome plus weakest step, as a process reward model that errs",
+        "answers, steps",
+        ("answer", "steps"),
+        (1,),
+    ),
+}
+
+
+ALARMS: dict[str, Row] = {
+    "reward_hacking": Row(
+        "askesis.measure.alarms.outran:RewardHacking",
+        "the training reward rises and held-out truth does not follow",
+        page="docs/alarms.md#reward_hacking",
+    ),
+    "length_gaming": Row(
+        "askesis.measure.alarms.outran:LengthGaming",
+        "attempts grow longer and held-out truth does not follow",
+        page="docs/alarms.md#length_gaming",
+    ),
+    "diversity_collapse": Row(
+        "askesis.measure.alarms.outran:DiversityCollapse",
+        "attempts at one task grow alike and held-out truth does not rise in return",
+        page="docs/alarms.md#diversity_collapse",
+    ),
+    "wasted_groups": Row(
+        "askesis.measure.alarms.level:WastedGroups",
+        "nearly all groups of attempts carry no gradient",
+        page="docs/alarms.md#wasted_groups",
+    ),
+    "judge_drift": Row(
+        "askesis.measure.alarms.fell:JudgeDrift",
+        "the judge errs more than at first, or more than is bearable",
+        page="docs/alarms.md#judge_drift",
+    ),
+    "forgetting": Row(
+        "askesis.measure.alarms.fell:Forgetting",
+        "a held-out score lies below its best",
+        page="docs/alarms.md#forgetting",
+    ),
+    "non_finite_updates": Row(
+        "askesis.measure.alarms.level:NonFiniteUpdates",
+        "updates were refused because a loss or gradient was not finite",
+        page="docs/alarms.md#non_finite_updates",
+    ),
+    "sampler_learner_mismatch": Row(
+        "askesis.measure.alarms.level:SamplerLearnerMismatch",
+        "the learner gives what was sampled other probabilities than the sampler did",
+        page="docs/alarms.md#sampler_learner_mismatch",
     ),
 }
 
 
 def look_up(kind: str, name: str) -> Any:
-    """The recipe or part behind a name, imported now (worlds: `askesis.worlds.open`).
+    """The recipe, part or alarm behind a name, imported now (worlds: `askesis.worlds.open`).
 
     Raises ConfigError with the nearest name where there is none.
     """
-    table = {"recipe": RECIPES, "part": PARTS}[kind]
+    table = {"recipe": RECIPES, "part": PARTS, "alarm": ALARMS}[kind]
     if ":" in name and name.partition(":")[0].endswith(".py"):
         return find(name)
     if name in table:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ from askesis.context import Context
 from askesis.driver import Driver, Outcome
 from askesis.engines.open import open_engine
 from askesis.errors import ConfigError, RunError
+from askesis.learn.divergence import LearningDiverged
 from askesis.loop import Round
+from askesis.measure.alarms.alarm import Alarm
+from askesis.measure.alarms.monitor import Monitor, open_alarms, rows_of
 from askesis.models.shelf import MOVING_TAGS, Shelf
 from askesis.plan import Phase, Plan
 from askesis.protocols import Metrics
@@ -32,6 +36,7 @@ from askesis.speakers import Speakers
 from askesis.store.run_store import RunStore
 
 COLLECT_EVERY_S = 20.0
+KEPT_TAG = "best"  # weights pinned under it are written out as snapshots
 MEASURED_SHARE = 0.1  # measuring stays below this share of generated tokens
 
 
@@ -49,6 +54,8 @@ class Watcher:
     def failed(self, stage: str, slot: str, task: str, message: str) -> None: ...
 
     def round_ended(self, rd: Round, metrics: Metrics) -> None: ...
+
+    def alarmed(self, alarm: Alarm) -> None: ...
 
     def said(self, message: str) -> None: ...
 
@@ -68,6 +75,8 @@ class Run:
     """Implements what `askesis.loop` needs of a run. Make one with `create` or `resume`.
 
     segment_s: seconds after which the next committed round closes a segment (0: every round).
+    segments: close one whenever so many-th part of the budget is spent (0: by seconds alone), so
+    that snapshots come after the same rounds on every machine.
     """
 
     def __init__(
@@ -79,10 +88,12 @@ class Run:
         *,
         watchers: Sequence[Watcher] = (),
         segment_s: float = 60.0,
+        segments: int = 0,
         max_running: int = 4096,
     ) -> None:
         self.plan, self.store, self.worlds, self.models = plan, store, worlds, models
         self.watchers, self.segment_s = list(watchers), segment_s
+        self.segments = segments
         self.streams = Streams(plan.seed)
         self.meter = Meter()
         self.shelf = Shelf(models, wanted_tags(plan))
@@ -99,8 +110,12 @@ class Run:
         self._began = self._segment_began = time.monotonic()
         self._committed = dict(self.meter.counts)
         self._closed_at: dict[str, int] | None = None
+        self._closed_share = 0.0  # of the budget
         self._collected = time.monotonic()
+        self._last_good: int | None = None  # where learning diverged: rounds that are kept
+        self.monitor = Monitor(open_alarms(plan.alarms))
         self._check_capabilities()
+        self._check_columns()
 
     # ------------------------------------------------------------ making one
 
@@ -160,19 +175,72 @@ class Run:
         return run
 
     def improve(self) -> str:
-        """Run to the end of the plan or the budget; returns why it stopped."""
+        """Run to the end of the plan or the budget; returns why it stopped.
+
+        Raises LearningDiverged where learning ran away; the run then ends with a closed segment
+        that holds the weights from before that round.
+        """
         for watcher in self.watchers:
             watcher.run_began(self)
         try:
             if not self.stopped:
                 with _rare_collections():
-                    loop.improve(self.plan, self)
+                    self._improve()
                 self.stopped = self.stopped or "the plan is done"
                 self._close_segment()
         finally:
             for watcher in self.watchers:
                 watcher.run_ended(self.stopped)
         return self.stopped
+
+    def _improve(self) -> None:
+        """The plan, or, where learning diverges, all rounds before that one.
+
+        The last good weights are nowhere but in the last closed segment, so the run goes back there
+        and makes the rounds since then once more: the same ones where the engine is replayable.
+        """
+        error: LearningDiverged | None = None
+        while True:
+            try:
+                loop.improve(self.plan, self)
+                break
+            except LearningDiverged as found:
+                error, self._last_good = found, self.position.total
+            self._go_back()
+            if self.position.total == self._last_good:
+                self._stop(f"the learning of model {error.model!r} diverged", self._last_good)
+                self._closed_at = None  # the reason belongs to a segment
+                self._close_segment()
+                break
+            for watcher in self.watchers:
+                watcher.said(
+                    f"the learning of model {error.model!r} diverged in round "
+                    f"{self._last_good + 1}; rounds {self.position.total + 1} to "
+                    f"{self._last_good} are made again, to keep the last good weights"
+                )
+        if error is None or self.position.total != self._last_good:
+            return  # the second time something else ended it before
+        kept = ", ".join(self.shelf.current(m.name) for m in self.models.values() if m.trainable)
+        rate = "RATE" if error.learning_rate is None else f"{error.learning_rate:.2g}"
+        raise LearningDiverged(
+            error.model,
+            error.found,
+            error.learning_rate,
+            kept=f"the run ends after round {self._last_good} with the last good snapshot, {kept}",
+            hint=f"Lower the rate: askesis fork {self.store.path} --at {self._last_good} "
+            f"--set learn.{error.model}.learning-rate={rate}",
+        ) from error
+
+    def _go_back(self) -> None:
+        """Back to the last closed segment, as a run that was killed resumes."""
+        path = self.store.path
+        self.store.close()
+        self.store = RunStore.open(path, write=True)
+        point = self.store.resume_point()
+        self.store.rollback()
+        self.speakers.clear()
+        self._restore(point)
+        self._began = self._segment_began = time.monotonic()
 
     def close(self) -> None:
         self.speakers.close()
@@ -243,6 +311,9 @@ class Run:
         for watcher in self.watchers:
             watcher.failed(stage, slot, task, message)
 
+    def event(self, round: int, kind: str, data: Mapping[str, Any]) -> None:
+        self.store.event(kind, round, **data)
+
     def drive(self, makers: Iterable[Callable[[], Coroutine[Any, Any, Any]]]) -> list[Outcome]:
         return self.driver.run(makers)
 
@@ -262,11 +333,16 @@ class Run:
         self.position.total += 1
         metrics = dict(rd.view.metrics)
         self._follow_plateau(rd.phase, metrics)
-        self.stopped = self.meter.spent(self.plan.budget, self.seconds)
-        if self.stopped:
-            self.store.event("stopped", rd.index, why=self.stopped)
+        spent = self.meter.spent(self.plan.budget, self.seconds)
+        if not spent and self.position.total == self._last_good:
+            spent = "the learning diverged in the next round"
+        if spent:
+            self._stop(spent, rd.index)
         costs = self.meter.since(self._committed)
         self._committed = dict(self.meter.counts)
+        alarms = self.monitor.add(rd.index, rd.phase.name, metrics)
+        for alarm in alarms:
+            self.store.event("alarm", rd.index, **alarm.plain())
         snapshots = {name: self.shelf.current(name) for name in self.models}
         self.store.commit_round(
             rd.index,
@@ -278,11 +354,17 @@ class Run:
         )
         for watcher in self.watchers:
             watcher.round_ended(rd, metrics)
-        if self.stopped or time.monotonic() - self._segment_began >= self.segment_s:
+            for alarm in alarms:
+                watcher.alarmed(alarm)
+        if self.stopped or self._segment_full():
             self._close_segment()
         if time.monotonic() - self._collected >= COLLECT_EVERY_S:
             gc.collect()
             self._collected = time.monotonic()
+
+    def _stop(self, why: str, round: int) -> None:
+        self.stopped = why
+        self.store.event("stopped", round, why=why)
 
     @property
     def seconds(self) -> float:
@@ -290,6 +372,12 @@ class Run:
         return self.seconds_before + time.monotonic() - self._began
 
     # ------------------------------------------------------------ segments
+
+    def _segment_full(self) -> bool:
+        if time.monotonic() - self._segment_began >= self.segment_s:
+            return True
+        share = self.meter.share(self.plan.budget, self.seconds)
+        return int(share * self.segments) > int(self._closed_share * self.segments)
 
     def _close_segment(self) -> None:
         """Make all committed rounds durable; nothing to do where none was since the last one."""
@@ -300,6 +388,10 @@ class Run:
             for name, model in self.models.items()
             if model.trainable
         }
+        for model, tag in self.shelf.pins:
+            if tag == KEPT_TAG:  # the best may be older than the segment's last weights
+                save = partial(self.shelf.save_pinned, model, tag)
+                saved.setdefault(self.shelf.find(model, tag), save)
         self.store.close_segment(
             self.position.total - 1,
             states={"parts": self.states, "owners": self.owners},
@@ -308,6 +400,7 @@ class Run:
             counters={
                 "position": vars(self.position).copy(),
                 "meter": dict(self.meter.counts),
+                "stopped": self.stopped,
                 "seconds": self.seconds,
                 "best": {k: list(v) for k, v in self.best.items()},
                 "lineage": [
@@ -318,6 +411,7 @@ class Run:
         )
         self.shelf.log.clear()
         self._closed_at = vars(self.position).copy()
+        self._closed_share = self.meter.share(self.plan.budget, self.seconds)
         self._segment_began = time.monotonic()
 
     def _save_models(self, directory: Path) -> None:
@@ -339,6 +433,9 @@ class Run:
         self.best = {k: (v[0], int(v[1])) for k, v in counters["best"].items()}
         self.stopped = self.meter.spent(self.plan.budget, self.seconds)  # a fork may have more
         self._closed_at = vars(self.position).copy()
+        self._closed_share = self.meter.share(self.plan.budget, self.seconds)
+        self.monitor = Monitor(self.monitor.alarms)
+        self.monitor.resume(rows_of(self.store.metrics(), self.store.rounds()))
 
     # ------------------------------------------------------------ phases
 
@@ -416,6 +513,20 @@ class Run:
                     hint="choose another with --engine",
                 )
 
+    def _check_columns(self) -> None:
+        """A learner that needs what its selector does not make is refused before round 0.
+
+        Parts that do not say what they need or make are taken at their word, and so is a round of
+        a recipe's own, which may hand a learner other samples.
+        """
+        for phase in (p for p in self.plan.phases if p.round is None):
+            slots = dict(phase.slots())
+            for slot, learner in slots.items():
+                stage, _, model = slot.partition(".")
+                selector = slots.get(f"select.{model}")
+                if stage == "learn" and hasattr(learner, "check") and hasattr(selector, "makes"):
+                    learner.check(model, selector)
+
 
 @contextmanager
 def _rare_collections() -> Iterator[None]:
@@ -445,6 +556,7 @@ def wanted_tags(plan: Plan) -> set[tuple[str, str]]:
                 found.add((model, tag))
         for slot, part in phase.slots():
             tags = [getattr(part, name, "") for name in ("start", "reference", "snapshot")]
+            tags += getattr(part, "snapshots", ())
             model = slot.partition(".")[2]
             for tag in tags:
                 if tag in MOVING_TAGS:

@@ -75,6 +75,7 @@ class Speakers:
         self.open_engine, self.allowance = open_engine, allowance
         self.engines: dict[tuple[str, str, str], Any] = {}  # (engine, model, pinned id or "")
         self._names: dict[int, dict[str, str]] = {}  # of an engine: named weights -> model
+        self._sizes: dict[str, int] = {}
         self._rendered: tuple[Any, np.ndarray] | None = None
         self._allowed: tuple[Sampling, str, Sampling] | None = None
 
@@ -101,6 +102,13 @@ class Speakers:
 
     def model(self, role: str) -> Any:
         return self.models[self.role(role).model]
+
+    def _size(self, role: str) -> int:
+        """Parameters of the model behind a role; 0 where nobody knows."""
+        name = self.role(role).model
+        if name not in self._sizes:
+            self._sizes[name] = int(getattr(self.models[name], "num_parameters", 0))
+        return self._sizes[name]
 
     def render(self, role: str, start: Start, turns: Sequence[Turn] = ()) -> np.ndarray:
         """What `role` reads, as token ids; the last rendering without turns is remembered,
@@ -244,7 +252,7 @@ class Speakers:
             usage = said.usage
             if usage is None or not usage.cached:
                 num = len(said.tokens) if usage is None else usage.tokens
-                self.meter.said(request.purpose, num)
+                self.meter.said(request.purpose, num, self._size(request.role))
             renderer = self.model(request.role).renderer
             turns.append(
                 Turn(
@@ -290,7 +298,8 @@ class Speakers:
                 rows.append(error)
                 continue
             rows.append(ScoreTokens(context, target.astype(np.int32), voice.weights))
-            self.meter.scored(request.purpose, len(context) + len(target))
+            num = len(context) + len(target)
+            self.meter.scored(request.purpose, num, self._size(request.role))
         return _served(engine.score, rows)
 
     def value(self, requests: list[Value]) -> list[Any]:
@@ -314,7 +323,7 @@ class Speakers:
             except AskesisError as error:
                 rows.append(error)
                 continue
-            self.meter.scored(request.purpose, len(context))
+            self.meter.scored(request.purpose, len(context), self._size(request.role))
             rows.append(ReadTokens(context, voice.weights))
         return _served(serve, rows)
 

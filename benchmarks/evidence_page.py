@@ -69,7 +69,14 @@ def _verdicts(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
                 "would have been seen four times out of five."
                 + (STILL if len(c["differences"]) < ENOUGH else "")
             )
-    return [*lines, "", *[line for note in notes for line in (note, "")]]
+    effects = sorted({(c["smallest_effect"], c["metric"]) for c in comparisons})
+    worth = ", ".join(f"{_scale(m)[0] * e:g}{_scale(m)[1]} of {m}" for e, m in effects)
+    rule = [
+        "*Holds*: the second arm is higher (lower end above zero). *Does not hold*: it is not",
+        f"higher by what would be worth having ({worth}); not that it is worse.",
+        "",
+    ]
+    return [*lines, "", *rule, *[line for note in notes for line in (note, "")]]
 
 
 def _arms(arms: Mapping[str, Mapping[str, Any]], metric: str) -> list[str]:

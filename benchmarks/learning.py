@@ -32,7 +32,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from askesis.learn.batching import collate, micro_batches, step_norm
+from askesis.learn.batch import collate, step_norm
+from askesis.learn.batching import micro_batches
 from askesis.learn.optimizer import open_optimizer
 from askesis.learn.supervised import Supervised
 from askesis.learn.trainer import Trainer

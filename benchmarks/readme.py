@@ -1,23 +1,28 @@
-"""Fills the README's figures from committed results, so that none is typed by hand.
+"""Fills in figures and verdicts from committed results, so that none is typed by hand.
 
     python -m benchmarks.readme
 
-Reads results/demo_control.json and benchmarks/results/*.json; a test checks that the README is
-what this writes.
+Reads results/*.json and benchmarks/results/*.json. Writes the README's generated blocks, the
+paragraph "Evidence" on the page of every recipe that was measured, and what `askesis recipes` says
+of it (askesis/recipes/verdicts.json). Tests check that all of them are what this writes.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+VERDICTS = ROOT / "askesis" / "recipes" / "verdicts.json"
+PAGES = ROOT / "docs" / "methods"
 
 
 def filled(text: str) -> str:
-    """The README's text with both blocks made anew."""
-    for name, lines in (("demo", demo_lines()), ("figures", figure_lines())):
+    """The README's text with its generated blocks made anew."""
+    blocks = {"demo": demo_lines(), "evidence": evidence_lines(), "figures": figure_lines()}
+    for name, lines in blocks.items():
         begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
         head, _, rest = text.partition(begin)
         _, _, tail = rest.partition(end)
@@ -44,6 +49,84 @@ def demo_lines() -> list[str]:
         f"{whole['seconds']:.0f} s a seed, the warm start comes on top)",
     ]
     return lines
+
+
+def evidence_lines() -> list[str]:
+    """Every experiment that was made: does it learn, does it learn more than expert iteration."""
+    lines = [
+        "| recipe | world | start | `rft` | recipe | it learns | more than `rft` |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, whole in experiments().items():
+        metric, arms = whole["metric"], whole["arms"]
+        ends = [
+            _mean([r["end"][metric] for r in arms[a]["seeds"]]) if a in arms else None
+            for a in ("rft", name)
+        ]
+        start = _mean([r["start"][metric] for r in arms[name]["seeds"]])
+        cells = ["" if x is None else f"{100 * x:.1f}" for x in (start, *ends)]
+        cells += [_verdict(_found(name, whole, first)) for first in ("start", "rft")]
+        lines.append(
+            f"| [`{name}`](results/{name}.md) | {arms[name]['world']} | " + " | ".join(cells) + " |"
+        )
+    lines += [
+        "",
+        "(percent: pass@1 of claim tasks, on `preferences` the hidden score, for `reward_model` "
+        "pairs ranked right; means over seeds; "
+        "differences in points with 95 % intervals; `python -m benchmarks.evidence RECIPE`)",
+    ]
+    return lines
+
+
+def experiments() -> dict[str, dict[str, Any]]:
+    """Every recipe's experiment that was made, by name."""
+    found = {p.stem: _read(p) for p in sorted((ROOT / "results").glob("*.json"))}
+    return {k: v for k, v in found.items() if "comparisons" in v and k in v.get("arms", {})}
+
+
+def verdicts() -> dict[str, dict[str, str]]:
+    """What `askesis recipes` says of every recipe that was measured."""
+    found = {}
+    for name, whole in experiments().items():
+        asked = {"it learns": "start", "more than rft": "rft"}
+        rows = {words: _found(name, whole, first) for words, first in asked.items()}
+        found[name] = {words: c["verdict"] for words, c in rows.items() if c is not None}
+    return found
+
+
+def evidence_paragraph(name: str, whole: dict[str, Any]) -> str:
+    """What a recipe's page says of its experiment."""
+    said = [f"{c['what']}: {_verdict(c)} in {c['metric']}" for c in whole["comparisons"]]
+    world = whole["arms"][name]["world"]
+    text = f"On `{world}`, {len(whole['arms'][name]['seeds'])} seeds: {'; '.join(said)}."
+    return f"**Evidence.** {text} See [results/{name}.md](../../results/{name}.md)."
+
+
+def with_evidence(page: str, name: str, whole: dict[str, Any]) -> str:
+    """A recipe's page with its paragraph made anew; what stands behind it stays."""
+    made = evidence_paragraph(name, whole)
+    old = re.compile(
+        r"\*\*Evidence\.\*\* (?:Not measured yet; the experiment is `[^`]*`\s+once it is planned\.|"
+        r"On `.*?results/\w+\.md\)\.)",
+        re.S,
+    )
+    return old.sub(lambda _: made, page)
+
+
+def _found(name: str, whole: dict[str, Any], first: str) -> dict[str, Any] | None:
+    rows = [c for c in whole["comparisons"] if c["metric"] == whole["metric"]]
+    return next((c for c in rows if (c["first"], c["second"]) == (first, name)), None)
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _verdict(c: dict[str, Any] | None) -> str:
+    if c is None:
+        return ""
+    value, low, high = (100 * c[k] for k in ("value", "low", "high"))
+    return f"{c['verdict']}, {value:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 def figure_lines() -> list[str]:
@@ -164,6 +247,10 @@ def _percent(m: dict[str, float]) -> str:
 def main() -> None:
     path = ROOT / "README.md"
     path.write_text(filled(path.read_text()))
+    VERDICTS.write_text(json.dumps(verdicts(), indent=1) + "\n")
+    for name, whole in experiments().items():
+        page = PAGES / f"{name}.md"
+        page.write_text(with_evidence(page.read_text(), name, whole))
 
 
 if __name__ == "__main__":

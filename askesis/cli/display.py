@@ -22,6 +22,8 @@ from rich.text import Text
 from askesis.budget import Meter
 from askesis.cli.pace import Pace, cache_words, total
 from askesis.lab.figures import STAGES, count, duration, key_number
+from askesis.lab.follow_curve import CurveFollower
+from askesis.measure.alarms.alarm import Alarm
 from askesis.protocols import Gauge
 from askesis.run import Watcher
 
@@ -54,10 +56,13 @@ class Progress(Watcher):
         self.phase = ""
         self._tokens_before = self._round_tokens_before = 0.0
         self.round_tokens = 0.0
+        self.alarms: dict[str, int] = {}  # name -> the last round after which it was raised
         self.busy = ""  # the stage that works now
         self._stage_began = self.began
         self.pace = Pace(self._gauge)  # of the engines, in this stage
         self._round_pace = Pace(self._gauge)
+        self.curve = CurveFollower()
+        self.new_forecast = ""  # made after this round; most rounds make none
 
     # ------------------------------------------------------------ what a run says
 
@@ -66,6 +71,7 @@ class Progress(Watcher):
         self.began = self._round_began = time.monotonic()
         self._tokens_before = self._round_tokens_before = self._tokens()
         self._round_pace.begin()
+        self.curve.began(run)
 
     def stage_began(self, stage: str, slot: str, num_in: int) -> None:
         row = self.rows.setdefault(stage, StageRow())
@@ -90,6 +96,9 @@ class Progress(Watcher):
         self.rows.setdefault(stage, StageRow()).errors += 1
         self.num_errors += 1
 
+    def alarmed(self, alarm: Alarm) -> None:
+        self.alarms[alarm.name] = alarm.round
+
     def round_ended(self, rd: Any, metrics: Mapping[str, float]) -> None:
         now = time.monotonic()
         self.last_round_s, self._round_began = now - self._round_began, now
@@ -97,6 +106,7 @@ class Progress(Watcher):
         self._round_tokens_before = self._tokens()
         self.num_done += 1
         self.phase = rd.phase.name
+        self.new_forecast = self.curve.ended(self.run, rd.phase, metrics)
         self._round_pace.begin()
 
     # ------------------------------------------------------------ figures
@@ -172,8 +182,14 @@ class PlainDisplay(Progress):
         hits = cache_words(self._round_pace.since())
         super().round_ended(rd, metrics)
         self._print(self.line(rd.index, metrics, hits))
+        if self.new_forecast:
+            self._print(f"  {self.new_forecast}")
         for row in self.rows.values():
             row.glance = ""
+
+    def alarmed(self, alarm: Alarm) -> None:
+        super().alarmed(alarm)
+        self._print(f"  {alarm_line(alarm)}")
 
     def run_ended(self, reason: str) -> None:
         self.stop()
@@ -248,6 +264,10 @@ class LiveDisplay(Progress):
         """Give the terminal back; a second call does nothing."""
         self.live.stop()
 
+    def alarmed(self, alarm: Alarm) -> None:
+        super().alarmed(alarm)
+        self.live.console.print(Text(alarm_line(alarm), "red"))
+
     def said(self, message: str) -> None:
         self.live.console.print(message, highlight=False)
 
@@ -278,8 +298,14 @@ class LiveDisplay(Progress):
             )
         words = self.pace.words() if self.busy else []
         speech = [Text("   ".join(words), "dim")] if words else []
+        going = [Text(self.curve.words, "dim")] if self.curve.words else []
+        raised = ", ".join(f"{name} (round {at + 1})" for name, at in self.alarms.items())
+        going += [Text(f"alarms: {raised}", "red")] if raised else []
         return Panel(
-            Group(self.header(), *speech, table), title=self.title, title_align="left", width=76
+            Group(self.header(), *speech, table, *going),
+            title=self.title,
+            title_align="left",
+            width=76,
         )
 
     def header(self) -> Text:
@@ -300,6 +326,12 @@ class LiveDisplay(Progress):
         if left:
             parts.append(f"about {duration(left)} left")
         return Text("   ".join(parts), style="cyan")
+
+
+def alarm_line(alarm: Alarm) -> str:
+    """`alarm reward_hacking after round 7: since round 3 ... (askesis show says what to do)`"""
+    where = f"after round {alarm.round + 1}"
+    return f"alarm {alarm.name} {where}: {alarm.words} (askesis show says what to do)"
 
 
 def open_display(console: Console, title: str = "askesis", plain: bool = False) -> Any:

@@ -16,16 +16,30 @@ def list_rows(out: Console, rows: Mapping[str, Any], kind: str, as_json: bool) -
     others = {e.name: e.value for e in entry_points(group=f"askesis.{kind}s")}
     if as_json:
         plain = {name: row.plain() for name, row in rows.items()}
+        if kind == "recipe":
+            plain = {n: row | {"measured": verdicts().get(n, {})} for n, row in plain.items()}
         print_json(plain | {name: {"target": target} for name, target in others.items()})
         return
     from askesis.cli.show import table
 
-    made = table(kind, "what it is for", "truth", "needs")
+    measured = {k: "; ".join(map(": ".join, v.items())) for k, v in verdicts().items()}
+    last = ("measured",) if kind == "recipe" else ()
+    made = table(kind, "what it is for", "truth", "needs", *last)
     for name, row in rows.items():
-        made.add_row(name, row.purpose, row.truth, ", ".join(row.needs))
+        cells = (measured.get(name, ""),) if last else ()
+        made.add_row(name, row.purpose, row.truth, ", ".join(row.needs), *cells)
     for name, target in others.items():
-        made.add_row(name, f"from {target}", "", "")
+        made.add_row(name, f"from {target}", "", "", *("" for _ in last))
     out.print(made)
+
+
+def verdicts() -> dict[str, dict[str, str]]:
+    """What was measured of each recipe, in words; `python -m benchmarks.readme` writes it."""
+    from importlib.resources import files
+
+    text = files("askesis.recipes").joinpath("verdicts.json").read_text(encoding="utf-8")
+    found: dict[str, dict[str, str]] = json.loads(text)
+    return found
 
 
 def list_engines(out: Console, rows: Mapping[str, Any], as_json: bool) -> None:

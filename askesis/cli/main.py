@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from askesis.cli import failures, options
+from askesis.cli import diagnosing, failures, forecasting, options
 from askesis.cli.listing import list_engines, list_rows, print_json
 from askesis.errors import AskesisError, ConfigError, nearest
 
@@ -66,7 +66,7 @@ def run(words: Words = None) -> None:
     from askesis.cli import running
 
     alone, given = options.split(words or [])
-    own, rest = options.take(given, "out", "dry-run", "help", "plain", "segment-s")
+    own, rest = options.take(given, "out", "dry-run", "help", "plain", "segment-s", "track")
     if not alone:
         raise typer.Exit(running.help_without_recipe(console(), "help" in own))
     if len(alone) > 1:
@@ -83,6 +83,7 @@ def run(words: Words = None) -> None:
         running.run(
             console(), alone[0], rest, out_dir=own.get("out"), plain="plain" in own,
             segment_s=options.seconds("segment-s", own.get("segment-s", "60")),
+            track=own.get("track", ""),
         )  # fmt: skip
 
 
@@ -90,11 +91,12 @@ def run(words: Words = None) -> None:
 def resume(
     path: RunPath,
     plain: Annotated[bool, typer.Option(help="one line a round, no live panel")] = False,
+    track: Annotated[str, typer.Option(help="tensorboard, wandb or mlflow, as in run")] = "",
 ) -> None:
     """Continue a run that was interrupted, from its last commit, to the same bits."""
     from askesis.cli import running
 
-    running.resume(console(), path, plain)
+    running.resume(console(), path, plain, track)
 
 
 @app.command(context_settings=FREE, add_help_option=False)
@@ -108,7 +110,7 @@ def fork(
     from askesis.cli import running
 
     alone, given = options.split(words or [])
-    own, rest = options.take(given, "at", "out", "no-run", "plain", "help")
+    own, rest = options.take(given, "at", "out", "no-run", "plain", "track", "help")
     if "help" in own or len(alone) != 1 or "at" not in own:
         text = "askesis fork RUN --at ROUND [--set PATH=VALUE]... [--out DIR] [--no-run]"
         if "help" in own:
@@ -117,8 +119,21 @@ def fork(
         raise ConfigError("fork needs a run and a round", expected=text)
     running.fork(
         console(), Path(alone[0]), options.whole("at", own["at"], 0), rest, own.get("out"),
-        go_on="no-run" not in own, plain="plain" in own,
+        go_on="no-run" not in own, plain="plain" in own, track=own.get("track", ""),
     )  # fmt: skip
+
+
+@app.command(context_settings=FREE, add_help_option=False)
+def compare(
+    words: Annotated[list[str] | None, typer.Argument(metavar="ARM ARM...")] = None,
+) -> None:
+    """Compare recipes at equal budget, over seeds, on tasks no run has seen.
+
+    askesis compare rft grpo --world countdown --budget.tokens 1e6 --seeds 5
+    """
+    from askesis.cli import comparing
+
+    raise typer.Exit(comparing.compare(console(), words or []))
 
 
 @app.command()
@@ -157,12 +172,37 @@ def show(
     show_run(console(), found, rounds)
 
 
+app.command()(forecasting.forecast)
+app.command()(diagnosing.diagnose)
+
+
+@app.command()
+def audit(
+    path: RunPath,
+    judge: Annotated[str, typer.Option(help="whose verdicts (default: the last that knew)")] = "",
+    passing: Annotated[float, typer.Option(help="a value of at least this is a pass")] = 0.5,
+    attempts: Annotated[int, typer.Option(min=1, help="attempts looked at in a round")] = 1000,
+    as_json: AsJson = False,
+) -> None:
+    """Hold a run's judge against the truth: false passes, false fails, calibration."""
+    from askesis.cli import auditing
+
+    auditing.audit(
+        console(), path, judge=judge, passing=passing, attempts=attempts, as_json=as_json
+    )
+
+
 @app.command()
 def report(
-    path: RunPath,
-    to: Annotated[Path | None, typer.Option(help="the file (default: RUN/report.html)")] = None,
+    path: Annotated[
+        Path, typer.Argument(metavar="RUN_OR_COMPARISON", help="the directory of either")
+    ],
+    to: Annotated[
+        Path | None,
+        typer.Option(help="the file (default: RUN/report.html, COMPARISON/compare.html)"),
+    ] = None,
 ) -> None:
-    """One self-contained HTML page: what it did, how it learnt, what the model said."""
+    """One self-contained HTML page: did it improve, what it did, what the model said."""
     from askesis.web.report import write_report
 
     console().print(f"the page is at {write_report(path, to)}", soft_wrap=True)

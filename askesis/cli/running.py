@@ -26,7 +26,8 @@ def help_without_recipe(out: Console, asked: bool) -> int:
     names = ", ".join(RECIPES)
     out.print(
         "askesis run RECIPE [--world W] [--rounds N] [--seed S] [--out DIR] [--dry-run] "
-        "[--plain] [--segment-s S] [--any.dotted-path VALUE]... [--set path=value]...\n\n"
+        "[--plain] [--segment-s S] [--track TRACKER] [--any.dotted-path VALUE]... "
+        "[--set path=value]...\n\n"
         f"Recipes: {names}, or my_file.py:my_recipe\n"
         "askesis run RECIPE --help lists a recipe's own options with their defaults.",
         soft_wrap=True,
@@ -50,6 +51,7 @@ def show_options(out: Console, recipe: str, given: Sequence[Option]) -> None:
     out.print(made)
     out.print("\n--out DIR, --dry-run, --plain, --segment-s S: where, what it costs, how it shows,")
     out.print("and after how many seconds the next round is made durable.")
+    out.print("--track tensorboard, wandb or mlflow: where metrics go besides the run directory.")
 
 
 def dry_run(out: Console, recipe: str, given: Sequence[Option]) -> None:
@@ -81,31 +83,34 @@ def run(
     out_dir: str | None = None,
     plain: bool = False,
     segment_s: float = 60.0,
+    track: str = "",
 ) -> None:
-    """Begin a run and see it through."""
+    """Begin a run and see it through; `track` names trackers, with commas between them."""
     from askesis.lab.begin import plan_for
 
     plan = plan_for(recipe, given)
     path = Path(out_dir) if out_dir else DIRECTORY / directory_name(plan, recipe)
     refuse_used(path)
     say = _sayer(out)
+    trackers = _trackers(track, say)
 
     def begin(watchers: list[Any]) -> Any:
         from askesis.lab import begin as lab
 
-        return lab.begin(plan, path, watchers, say, segment_s=segment_s)
+        return lab.begin(plan, path, [*watchers, *trackers], say, segment_s=segment_s)
 
     see_through(out, path, begin, plain=plain)
 
 
-def resume(out: Console, path: Path, plain: bool = False) -> None:
-    """Continue a run."""
+def resume(out: Console, path: Path, plain: bool = False, track: str = "") -> None:
+    """Continue a run; `track` names trackers, with commas between them."""
     say = _sayer(out)
+    trackers = _trackers(track, say)
 
     def begin(watchers: list[Any]) -> Any:
         from askesis.lab import begin as lab
 
-        return lab.resume(path, watchers, say)
+        return lab.resume(path, [*watchers, *trackers], say)
 
     _is_run(path)
     see_through(out, path, begin, plain=plain)
@@ -120,6 +125,7 @@ def fork(
     *,
     go_on: bool,
     plain: bool,
+    track: str = "",
 ) -> None:
     """Begin a run that differs from another from a round on; run it unless told not to."""
     from askesis.lab.fork import fork as fork_run
@@ -130,7 +136,7 @@ def fork(
     for line in changed:
         out.print(f"  {line}", soft_wrap=True)
     if go_on:
-        resume(out, target, plain)
+        resume(out, target, plain, track)
     else:
         out.print(f"askesis resume {target} runs it", soft_wrap=True)
 
@@ -220,6 +226,15 @@ def free_name(path: Path) -> Path:
         number += 1
         found = path.with_name(f"{path.name}-{number}")
     return found
+
+
+def _trackers(names: str, say: Callable[[str], None]) -> list[Any]:
+    """Trackers by name; a wrong name or a missing library is told before any model is made."""
+    if not names:
+        return []
+    from askesis.lab.trackers import open_trackers
+
+    return list(open_trackers(names, say))
 
 
 def _is_run(path: Path) -> None:

@@ -58,11 +58,13 @@ def show_run(console: Console, o: Any, num_lines: int = 40) -> None:
     if o.lines:
         console.print()
         show_rounds(console, o.lines, num_lines)
+        say_forecast(console, o)
     if o.lines:
         console.print()
         console.print(metrics_table(o.lines))
     console.print()
     console.print(costs_table(o))
+    show_alarms(console, o.alarms)
     for stage, message, times in o.failures:
         again = f" ({times} times)" if times > 1 else ""
         console.print(Text(f"error in {stage}{again}: {message}"[:300], style="red"))
@@ -74,6 +76,33 @@ def show_run(console: Console, o: Any, num_lines: int = 40) -> None:
         console.print(Text("next", style="dim"))
         for step in o.next_steps:
             console.print(f"  {step}", highlight=False, soft_wrap=True, markup=False)
+
+
+def say_forecast(console: Console, o: Any) -> None:
+    """One line: where it is going, or why that cannot be said."""
+    from askesis.lab.forecast import forecast_words
+    from askesis.lab.measured_curve import recorder_of
+
+    words = forecast_words(recorder_of(o))
+    if words:
+        console.print(words, highlight=False, soft_wrap=True)
+
+
+def show_alarms(console: Console, alarms: Sequence[Any]) -> None:
+    """What was raised, what it means and what to do: that only once for each kind."""
+    if not alarms:
+        return
+    console.print(Text(f"\nalarms, raised {count(len(alarms))} times", style="red"))
+    for name in dict.fromkeys(a.name for a in alarms):
+        mine = [a for a in alarms if a.name == name]
+        for alarm in mine[:3]:
+            line = Text(f"  {name} after round {alarm.round + 1}", style="red")
+            console.print(line.append(f": {visible(alarm.words)}", style="default"), soft_wrap=True)
+        if len(mine) > 3:
+            rounds = ", ".join(str(a.round + 1) for a in mine[3:23])
+            console.print(f"  and after rounds {rounds}", highlight=False, soft_wrap=True)
+        for text in (mine[-1].meaning, mine[-1].advice):
+            console.print(Text(f"    {visible(text)}"), soft_wrap=True)
 
 
 def find_metric(metrics: Mapping[str, float], stage: str, ending: str) -> float | None:

@@ -16,7 +16,8 @@ class Demonstrate:
     """One demonstration per start, as an attempt that nobody sampled.
 
     habit: the habit of writing that is asked of the demonstrator (plain, verify, backtrack,
-        sub_goal, filler; a world's page lists its own).
+        sub_goal, filler; a world's page lists its own, and how they combine).
+    wrong: ask for demonstrations that end wrong, for worlds that can.
     role: whose turn it is written as; also whose renderer tokenises it.
 
     Where the world has no demonstrator its reference answer is used. Tokens are marked GIVEN,
@@ -25,17 +26,21 @@ class Demonstrate:
     """
 
     habit: str = "plain"
+    wrong: bool = False
     role: str = "policy"
 
     async def explore(self, ctx: Any, start: Start) -> list[Attempt]:
         world = ctx.world_of(start.task)
         rng = ctx.generator("demonstrate", start.key)
-        text = world.demonstrate(start.task, rng, self.habit)
-        if text is None:
+        options = {"wrong": True} if self.wrong else {}
+        text = world.demonstrate(start.task, rng, self.habit, **options)
+        if text is None and not self.wrong:
             text = start.task.answer
         if text is None:
             raise WorldError(
-                f"world {world.id!r} has neither a demonstrator nor reference answers",
+                f"world {world.id!r} has no wrong demonstrations"
+                if self.wrong
+                else f"world {world.id!r} has neither a demonstrator nor reference answers",
                 hint="choose a recipe that learns from its own attempts, such as rft",
             )
         written = ctx.encode(self.role, text)

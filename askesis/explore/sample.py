@@ -63,7 +63,7 @@ def check_sampling(part: Any) -> None:
     """Raises ConfigError for sampling options of a part that no sampler can serve."""
     name = type(part).__name__
     limits: dict[str, tuple[bool, str]] = {
-        "num_attempts": (part.num_attempts >= 1, "at least 1"),
+        "num_attempts": (getattr(part, "num_attempts", 1) >= 1, "at least 1"),
         "temperature": (0 <= part.temperature < float("inf"), "at least 0"),
         "top_p": (0 < getattr(part, "top_p", 1.0) <= 1, "in (0, 1]"),
         "top_k": (getattr(part, "top_k", 0) >= 0, "at least 0"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from askesis.errors import ConfigError
+from askesis.explore.moving import begun, ended, must_be_walked, played, total
 from askesis.explore.sample import check_sampling
 from askesis.records import Attempt, Start, StopReason, Turn
 from askesis.requests import All, Sampling
@@ -29,7 +30,9 @@ class Walk:
     A walk stops as DONE (the world says the task is over), TRUNCATED (the world's own limit, or
     max_steps), ILLEGAL, or CONTEXT (no room for another move). *Done* and *truncated* are kept
     apart on the turns as well. A move cut by max_tokens is played as it stands. The first
-    observation is a world turn unless the world's observation is empty.
+    observation is a world turn unless the world's observation is empty. A start with a state
+    begins there; one with a prefix of moves and no state begins where they lead, so a walk can
+    begin in the middle of another.
     """
 
     num_attempts: int = 4
@@ -56,14 +59,14 @@ class Walk:
     async def explore(self, ctx: Any, start: Start) -> list[Attempt]:
         return await All([self._walk(ctx, start, i) for i in range(self.num_attempts)])
 
+    def on_phase_start(self, ctx: Any) -> None:
+        """Raises WorldError where no world of the run has turns."""
+        must_be_walked(ctx, "Walk")
+
     async def _walk(self, ctx: Any, start: Start, index: int) -> Attempt:
-        world = ctx.world_of(start.task)
-        state = world.initial(start.task) if start.state is None else start.state
         sampling = Sampling(self.temperature, 0, self.top_p, 0.0, self.max_tokens)
         on_illegal = self.illegal  # read once: a walk without an illegal move reads it too
-        seen = world.observe(start.task, state)
-        turns = [Turn("world", seen)] if seen else []
-        rewards: dict[str, float] = {}
+        state, turns = await begun(ctx, start, self.role)
         author, stop = "", StopReason.TRUNCATED
         for _ in range(self.max_steps):
             said = await ctx.say(self.role, start, turns, attempt=index, sampling=sampling)
@@ -74,24 +77,13 @@ class Walk:
                 break
             moved = await ctx.step(start.task, state, said.text)
             state = moved.state
-            turns.append(
-                replace(
-                    said,
-                    rewards=dict(moved.rewards),
-                    done=moved.done,
-                    truncated=moved.truncated,
-                    legal=moved.legal,
-                )
-            )
-            for name, reward in moved.rewards.items():
-                rewards[name] = rewards.get(name, 0.0) + reward
-            if moved.done or moved.truncated:
-                stop = StopReason.DONE if moved.done else StopReason.TRUNCATED
-                break
-            if not moved.legal and on_illegal == "end":
-                stop = StopReason.ILLEGAL
+            turns.append(played(said, moved))
+            over = ended(moved, on_illegal)
+            if over is not None:
+                stop = over
                 break
             turns.append(Turn("world", moved.observation))
+        rewards = total(turns)
         return Attempt(
             ctx.attempt_id(start, index), start, tuple(turns), stop, author=author, rewards=rewards
         )

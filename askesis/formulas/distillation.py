@@ -47,7 +47,9 @@ def distillation(
         return expected_gap(logp, logq)
     if beta == 1:
         return expected_gap(logq, logp)
-    mixed = torch.logaddexp(logp + log(beta), logq + log(1 - beta))
+    nobody = (logp == -torch.inf) & (logq == -torch.inf)  # counts nothing, and has no derivative
+    one, other = logp.masked_fill(nobody, 0.0), logq.masked_fill(nobody, 0.0)
+    mixed = torch.logaddexp(one + log(beta), other + log(1 - beta))
     return beta * expected_gap(logp, mixed) + (1 - beta) * expected_gap(logq, mixed)
 
 

@@ -46,6 +46,12 @@ class WinRate:
         num_votes, role, other = self.num_votes, self.role, self.opponent
         mine = [a for a in group.attempts if _said_by(a, role)]
         rng = ctx.generator("annotators", group.key)
+        if self.opponents == "group" and len(group.attempts) == 1:
+            raise ConfigError(
+                "attempts are compared within their group, which needs two of a task",
+                found="a group of one",
+                hint="--explore.num-attempts 2 or more",
+            )
         if self.opponents == "group":
             shares = self._round_robin(ctx, mine, num_votes, rng)
             rates = win_rates(shares) if len(mine) > 1 else None

@@ -32,8 +32,9 @@ _FOR_EVER = 1_000_000  # rounds: an arm ends by its budget
 class Look:
     """Which snapshots are scored on what, after the run.
 
-    role: "claim" or "decide". snapshots: "ends" (the first and the last) or "all" that were kept.
-    world: "" for the run's own.
+    kind: "answers" are verified; "pairs" are ranked by a reward model, one a task
+    (`askesis.lab.ranking`). role: "claim" or "decide". snapshots: "ends" (the first and the last)
+    or "all" that were kept. world: "" for the run's own.
     """
 
     role: str = "claim"
@@ -42,6 +43,7 @@ class Look:
     snapshots: str = "ends"
     temperature: float = 1.0
     world: str = ""
+    kind: str = "answers"
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Arm:
 
     name: for people. recipe, options: as on the command line. budget: limits by name (tokens,
     trained_tokens, updates, seconds); the run goes on until the first is reached.
-    snapshot_tokens: a snapshot after so many tokens of the budget (None: only the ends).
+    num_snapshots: snapshots on the way, at equal parts of the budget (0: only the ends).
     """
 
     name: str
@@ -59,7 +61,7 @@ class Arm:
     seed: int
     budget: Mapping[str, float]
     look: Look = field(default_factory=Look)
-    snapshot_tokens: float | None = None
+    num_snapshots: int = 0
 
     @property
     def key(self) -> str:
@@ -99,6 +101,7 @@ class ArmResult:
     spent: Mapping[str, float]
     points: tuple[Point, ...]
     measured: tuple[Mapping[str, float], ...]  # the run's own figures, one row a measured round
+    alarms: tuple[Mapping[str, Any], ...] = ()  # name and round of every alarm raised
     error: str = ""
 
 
@@ -123,9 +126,9 @@ def read_result(folder: Path) -> ArmResult:
     points = tuple(
         Point(**{**p, "scores": tuple(tuple(s) for s in p["scores"])}) for p in found["points"]
     )
-    measured = tuple(found["measured"])
+    lists = {name: tuple(found.get(name, ())) for name in ("measured", "alarms")}
     arm = Arm.from_json(found["arm"])
-    return ArmResult(**{**found, "arm": arm, "points": points, "measured": measured})
+    return ArmResult(**{**found, "arm": arm, "points": points, **lists})
 
 
 def _improve(arm: Arm, folder: Path, say: Callable[[str], None]) -> tuple[float, str]:
@@ -136,8 +139,8 @@ def _improve(arm: Arm, folder: Path, say: Callable[[str], None]) -> tuple[float,
     before = json.loads(clock.read_text()) if clock.exists() else 0.0
     began = time.process_time()
     options: dict[str, Any] = {"segment_s": 30.0}
-    if arm.snapshot_tokens:
-        options = {"segment_s": 1e9, "segment_tokens": arm.snapshot_tokens}
+    if arm.num_snapshots:
+        options = {"segment_s": 1e9, "segments": arm.num_snapshots}
     if (path / "ledger.sqlite").exists():
         run = resume(path, say=say, **options)
     else:
@@ -167,16 +170,20 @@ def _last_phase(arm: Arm) -> list[tuple[str, str]]:
 
 
 class _Follow:
-    """Says how far it got, every ten seconds."""
+    """Says how far it got, every ten seconds, and stops when whoever started this process is gone:
+    a killed command must not leave arms behind that the next one would run into."""
 
     def __init__(self, say: Callable[[str], None], budget: Mapping[str, float]) -> None:
         self.say, self.budget, self.last = say, budget, 0.0
         self.run: Any = None
+        self.parent = os.getppid()
 
     def run_began(self, run: Any) -> None:
         self.run = run
 
     def round_ended(self, rd: Any, metrics: Mapping[str, float]) -> None:
+        if os.getppid() != self.parent:
+            raise SystemExit(1)
         if self.run is None or time.monotonic() - self.last < 10:
             return
         self.last = time.monotonic()
@@ -197,7 +204,7 @@ def _looked(
     arm: Arm, folder: Path, core_seconds: float, reason: str, say: Callable[[str], None]
 ) -> ArmResult:
     from askesis.config import from_tree
-    from askesis.lab.snapshots import kept, speaking_model
+    from askesis.lab.snapshots import kept, resolve, speaking_model
     from askesis.store.run_store import RunStore
 
     path = folder / "run"
@@ -205,50 +212,66 @@ def _looked(
     try:
         model = speaking_model(from_tree(store.config))
         rows = kept(store, model)
+        last = resolve(store, "last", model)  # after a revert not the youngest
         rounds = store.rounds()
         measured = _measured(store)
+        alarms = tuple({"round": e["round"], **e["data"]} for e in store.events("alarm"))
     finally:
         store.close()
     if arm.look.snapshots == "ends":
-        rows = [rows[0], rows[-1]] if len(rows) > 1 else rows
+        rows = [rows[0], last] if len(rows) > 1 else rows
     spent = dict(_spending(rounds))
     points = []
     for row in rows:
         say(f"scoring {row['id']} on {arm.look.num_tasks:,} {arm.look.role} tasks")
-        after = max((n for n in spent if n <= row["round"]), default=-1)
+        after = max((n for n in spent if n < row["round"]), default=-1)  # rounds before it
         points.append(_point(arm, folder, row, spent.get(after, {})))
     whole = dict(spent[max(spent)]) if spent else {}
     whole["core_seconds"] = core_seconds
-    return ArmResult(arm, reason, whole, tuple(points), tuple(measured))
+    return ArmResult(arm, reason, whole, tuple(points), tuple(measured), alarms)
 
 
 def _point(arm: Arm, folder: Path, row: Mapping[str, Any], spent: Mapping[str, float]) -> Point:
     """Score one snapshot, or take it from where the same weights were scored the same way."""
-    from askesis.lab.evaluate import evaluate
-
-    look = arm.look
     place = folder.parent / "scores" / f"{_weights(Path(row['path']), arm)}.json"
     if place.exists():
         found = json.loads(place.read_text())
     else:
-        scores = evaluate(
-            folder / "run",
-            snapshots=(row["id"],),
-            world=look.world,
-            role=look.role,
-            num_tasks=look.num_tasks,
-            num_attempts=look.num_attempts,
-            temperature=look.temperature,
-            by="askesis.lab.arm",
-        ).scores[0]
-        found = {
-            "scores": scores.task_scores,
-            "mean_tokens": scores.mean_tokens,
-            "cut_off_fraction": scores.cut_off_fraction,
-        }
+        found = _ranked(arm, folder, row) if arm.look.kind == "pairs" else _scored(arm, folder, row)
         _write(place, found)
     per_task = tuple(tuple(s) for s in found.pop("scores"))
     return Point(row["id"], row["round"], dict(spent), per_task, **found)
+
+
+def _scored(arm: Arm, folder: Path, row: Mapping[str, Any]) -> dict[str, Any]:
+    from askesis.lab.evaluate import evaluate
+
+    look = arm.look
+    scores = evaluate(
+        folder / "run",
+        snapshots=(row["id"],),
+        world=look.world,
+        role=look.role,
+        num_tasks=look.num_tasks,
+        num_attempts=look.num_attempts,
+        temperature=look.temperature,
+        by="askesis.lab.arm",
+    ).scores[0]
+    return {
+        "scores": scores.task_scores,
+        "mean_tokens": scores.mean_tokens,
+        "cut_off_fraction": scores.cut_off_fraction,
+    }
+
+
+def _ranked(arm: Arm, folder: Path, row: Mapping[str, Any]) -> dict[str, Any]:
+    from askesis.lab.ranking import rank_pairs
+
+    look = arm.look
+    found = rank_pairs(
+        folder / "run", row["id"], world=look.world, role=look.role, num_pairs=look.num_tasks
+    )
+    return {"scores": [(x,) for x in found], "mean_tokens": 0.0, "cut_off_fraction": 0.0}
 
 
 def _weights(path: Path, arm: Arm) -> str:
@@ -265,13 +288,14 @@ def _weights(path: Path, arm: Arm) -> str:
 
 def _spending(rounds: list[dict[str, Any]]) -> Iterator[tuple[int, dict[str, float]]]:
     """What the run had cost after each round, by name."""
-    total = {"tokens": 0.0, "trained_tokens": 0.0, "updates": 0.0, "seconds": 0.0}
+    total = {"tokens": 0.0, "trained_tokens": 0.0, "updates": 0.0, "flops": 0.0, "seconds": 0.0}
     for row in rounds:
         for key, amount in row["costs"].items():
             counts = key.startswith(("generated/", "scored/")) and not key.endswith("/measure")
             total["tokens"] += amount if counts else 0.0
         total["trained_tokens"] += row["costs"].get("trained", 0.0)
         total["updates"] += row["costs"].get("updates", 0.0)
+        total["flops"] += row["costs"].get("flops", 0.0)
         total["seconds"] += sum(row["seconds"].values())
         yield row["round"], dict(total)
 

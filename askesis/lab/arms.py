@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from askesis.errors import ConfigError, RunError
@@ -153,4 +153,4 @@ def _result(arm: Arm, place: Path) -> ArmResult:
         why = place / "failed.json"
         told = json.loads(why.read_text()) if why.exists() else f"{error} (killed?)"
         return ArmResult(arm, "failed", {}, (), (), error=told)
-    return ArmResult(arm, found.reason, found.spent, found.points, found.measured)
+    return replace(found, arm=arm)

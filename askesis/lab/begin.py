@@ -11,6 +11,7 @@ from typing import Any
 import askesis
 from askesis.config import coerce, from_tree, override
 from askesis.errors import ConfigError, WorldError
+from askesis.measure.alarms.monitor import open_alarms
 from askesis.models.bases import opening_order
 from askesis.models.load import open_model
 from askesis.plan import Plan
@@ -47,6 +48,7 @@ def plan_for(recipe: str, options: Sequence[tuple[str, Any]] = ()) -> Plan:
         )
     for path, value in rest:
         plan = override(plan, path, value)
+    open_alarms(plan.alarms)  # a wrong name is told before any model is made
     return plan
 
 

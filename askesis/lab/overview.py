@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from askesis.measure.alarms.alarm import Alarm
 from askesis.records import NOTHING
 from askesis.store import codec
 from askesis.store.lock import is_held
@@ -68,6 +69,7 @@ class Overview:
     manifest: Mapping[str, Any]
     config: Mapping[str, Any]
     events: tuple[Mapping[str, Any], ...] = ()
+    alarms: tuple[Alarm, ...] = ()
     next_steps: tuple[str, ...] = field(default=())
 
     @property
@@ -130,8 +132,14 @@ def _read(path: Path, store: RunStore) -> Overview:
         manifest=store.manifest,
         config=config,
         events=tuple(store.events()),
+        alarms=alarms_of(store),
     )
     return _with_next_steps(made)
+
+
+def alarms_of(store: RunStore) -> tuple[Alarm, ...]:
+    """What was raised while the run went on, in order; an alarm may be raised more than once."""
+    return tuple(Alarm.from_event(row["round"], row["data"]) for row in store.events("alarm"))
 
 
 def _plain_of(tree: Mapping[str, Any]) -> dict[str, Any]:

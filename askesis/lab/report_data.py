@@ -10,15 +10,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from askesis.lab.overview import Overview, overview
+from askesis.errors import RunError
+from askesis.lab.overview import Line, Overview, overview
+from askesis.lab.report_origins import Origin, origins
+from askesis.lab.report_said import SaidData, said_data
+from askesis.measure.alarms.alarm import Alarm
 from askesis.store.run_store import RunStore
 
 MAX_POINTS = 400  # a longer curve is averaged to this many
-NUM_ROUNDS_SHOWN = 6  # rounds of which attempts are shown
-NUM_EACH = 4  # attempts shown of a round that are right, wrong, and cut off
-LONGEST = 3000  # characters of a text that are shown
 NOT_CURVES = ("/low", "/high")
 
 
@@ -38,28 +38,6 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Said:
-    """One attempt as it is shown. `verdict` is "right", "wrong", "partly" or "unknown"; `turns`
-    are (role, text) without the prompt."""
-
-    round: int
-    id: str
-    prompt: str
-    turns: tuple[tuple[str, str], ...]
-    verdict: str
-    value: float | None
-    why: str
-    stop: str
-    cut_off: bool
-    num_tokens: int
-    snapshot: str
-    reference: str
-    learnt: bool
-    tag: str
-    error: str
-
-
-@dataclass(frozen=True)
 class ReportData:
     """Everything the page shows."""
 
@@ -67,16 +45,24 @@ class ReportData:
     curves: Mapping[str, tuple[Curve, ...]]  # by stage
     times: tuple[Curve, ...]  # seconds of each stage by round
     costs: tuple[Curve, ...]  # tokens of each kind by round
-    said: tuple[Said, ...]
-    said_rounds: tuple[int, ...]
+    axes: Mapping[str, tuple[float, ...]]  # "round", "tokens", "seconds": how far after each round
+    said: SaidData
+    origins: tuple[Origin, ...]
+    alarms: tuple[Alarm, ...] = ()
 
 
 def report_data(path: Path) -> ReportData:
-    """Read a run directory, finished or going. Raises RunError where there is none."""
+    """Read a run directory, finished or going.
+
+    Raises RunError where there is none, or where a file of it is missing or damaged.
+    """
     store = RunStore.open(path, check=False)
     try:
+        _check_files(store)
         run = overview(path, store)
-        said, rounds = _said(store, run)
+        durable = [line.round for line in run.lines if line.durable]
+        said = said_data(store, durable, run.costs.get("attempts", 0))
+        origin = origins(store, said.rounds, run.snapshots)
     finally:
         store.close()
     stages: dict[str, tuple[Curve, ...]] = {}
@@ -92,12 +78,45 @@ def report_data(path: Path) -> ReportData:
             c for c in curves([(line.round, line.costs) for line in run.lines])
             if c.key.startswith(("generated/", "scored/")) or c.key == "trained"
         ),
+        axes=axes(run.lines),
         said=said,
-        said_rounds=rounds,
+        origins=origin,
+        alarms=run.alarms,
     )  # fmt: skip
 
 
+def _check_files(store: RunStore) -> None:
+    """Raise RunError for the first file of rows that is not as long as the ledger says."""
+    rows = store.db.execute(
+        "select path, size from files where removed = 0 and path like 'segments/%.parquet'"
+    )
+    for name, size in rows.fetchall():
+        place = store.path / name
+        found = place.stat().st_size if place.is_file() else -1
+        if found != size:
+            raise RunError(
+                f"{place} is {'missing' if found < 0 else 'damaged'}",
+                expected=f"a file of {size:,} bytes",
+                found="none" if found < 0 else f"{found:,} bytes",
+                hint="restore it from a copy of the run; askesis show needs the ledger alone",
+            )
+
+
 # ---------------------------------------------------------------- curves
+
+
+def axes(lines: Sequence[Line]) -> dict[str, tuple[float, ...]]:
+    """What a curve can be drawn against: after each of at most MAX_POINTS rounds (counted from 1,
+    the start included), all tokens generated so far but for measuring, and all seconds."""
+    tokens = seconds = 0.0
+    rows = [(0.0, 0.0, 0.0)]
+    for line in lines:
+        tokens += line.num_tokens
+        seconds += line.total_s
+        rows.append((line.round + 1.0, tokens, round(seconds, 3)))
+    step = math.ceil(len(rows) / MAX_POINTS)
+    kept = [*rows[:-1:step], rows[-1]]
+    return dict(zip(("round", "tokens", "seconds"), zip(*kept, strict=True), strict=True))
 
 
 def curves(rows: Sequence[tuple[int, Mapping[str, float]]], bands: bool = False) -> list[Curve]:
@@ -131,79 +150,3 @@ def _mean(values: Sequence[float]) -> float | None:
     """The mean of what is finite; None where nothing is. Six digits are enough for a picture."""
     finite = [v for v in values if math.isfinite(v)]
     return float(f"{sum(finite) / len(finite):.6g}") if finite else None
-
-
-# ---------------------------------------------------------------- what was said
-
-_SAID = """
-with chosen as (
-    select * exclude (turns), list_transform(turns,
-        lambda t: {{'role': t.role, 'text': t.text}}) as turns
-    from attempts where round in ({rounds}) and purpose <> 'measure'),
-judged as (
-    select attempt, arg_max(value, ordinal) as value, arg_max(rationale, ordinal) as why from (
-        select attempt, value, rationale, row_number() over () as ordinal from verdicts
-        where round in ({rounds}) and other = '' and node < 0)
-    group by attempt),
-posed as (select digest, any_value(prompt) as prompt, any_value(answer) as answer from tasks
-    where round in ({rounds}) group by digest),
-learnt as (select distinct unnest(sources) as id from samples where round in ({rounds})),
-ranked as (
-    select c.*, j.value, j.why, row_number() over (
-        partition by c.round, coalesce(j.value, -1) >= 1, c.stop in ({cut})
-        order by md5(c.id)) as place
-    from chosen c left join judged j on j.attempt = c.id)
-select r.round, r.id, p.prompt, r.turns, r.value, r.why, r.stop, r.num_tokens, r.author,
-    p.answer, l.id is not null as learnt, r.tag, r.error
-from ranked r left join posed p on p.digest = r.task_digest left join learnt l on l.id = r.id
-where r.place <= {each} order by r.round, md5(r.id)
-"""
-_CUT = ("length", "context", "truncated", "budget", "cancelled")
-
-
-def _said(store: RunStore, run: Overview) -> tuple[tuple[Said, ...], tuple[int, ...]]:
-    """Some attempts of some rounds: right ones, wrong ones and those that were cut off."""
-    durable = [line.round for line in run.lines if line.durable]
-    if not durable or not store.bulk_files("attempts"):
-        return (), ()
-    num = min(NUM_ROUNDS_SHOWN, len(durable))
-    places = [round(i * (len(durable) - 1) / max(1, num - 1)) for i in range(num)]
-    rounds = sorted({durable[p] for p in places})
-    found = store.query(
-        _SAID.format(
-            rounds=", ".join(map(str, rounds)),
-            cut=", ".join(f"'{c}'" for c in _CUT),
-            each=NUM_EACH,
-        )
-    ).to_pylist()
-    return tuple(_one(row) for row in found), tuple(r + 1 for r in rounds)
-
-
-def _one(row: Mapping[str, Any]) -> Said:
-    value = row["value"]
-    verdict = "unknown"
-    if value is not None:
-        verdict = "right" if value >= 1 else "partly" if value > 0 else "wrong"
-    return Said(
-        round=row["round"] + 1,
-        id=row["id"],
-        prompt=short(row["prompt"] or ""),
-        turns=tuple((t["role"], short(t["text"])) for t in row["turns"] or ()),
-        verdict=verdict,
-        value=value,
-        why=short(row["why"] or "", 300),
-        stop=row["stop"],
-        cut_off=row["stop"] in _CUT,
-        num_tokens=row["num_tokens"],
-        snapshot=row["author"],
-        reference=short(row["answer"] or "", 300),
-        learnt=bool(row["learnt"]),
-        tag=row["tag"],
-        error=short(row["error"] or "", 300),
-    )
-
-
-def short(text: str, longest: int = LONGEST) -> str:
-    """Text that can be shown: no longer than `longest`, control characters made visible."""
-    cut = text if len(text) <= longest else f"{text[:longest]} ... ({len(text):,} characters)"
-    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in cut)

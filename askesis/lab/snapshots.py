@@ -36,7 +36,7 @@ def resolve(store: Any, name: str, model: str = "policy") -> dict[str, Any]:
     if name == "first":
         return there[0]
     if name == "last":
-        return there[-1]
+        return _last(store, there, model)
     tagged = dict(store.tags())
     wanted = tagged.get(name) or tagged.get(f"{model}:{name}") or name
     if wanted.isdigit():
@@ -59,6 +59,13 @@ def resolve(store: Any, name: str, model: str = "policy") -> dict[str, Any]:
     )
 
 
+def _last(store: Any, there: list[dict[str, Any]], model: str) -> dict[str, Any]:
+    """What the last durable round ended with: after a revert it is not the youngest snapshot."""
+    durable = [r for r in store.rounds() if r["durable"]]
+    ends = durable[-1]["snapshots"] if durable else ()
+    return next((row for row in reversed(there) if row["id"] in ends), there[-1])
+
+
 def speaking_model(plan: Plan) -> str:
     """The model behind role "policy", or behind the first role where there is no such role."""
     roles = plan.roles
@@ -77,7 +84,13 @@ def open_snapshot(plan: Plan, row: dict[str, Any]) -> Any:
     name, path = row["model"], Path(row["path"])
     spec = plan.models[name]
     if (path / "config.json").exists():
-        there = ModelSpec(source=str(path), trainable=False, dtype=spec.dtype, device=spec.device)
+        there = ModelSpec(
+            source=str(path),
+            trainable=False,
+            heads=spec.heads,
+            dtype=spec.dtype,
+            device=spec.device,
+        )
         return open_model(name, there)
     model = open_model(name, spec)
     if (path / "model.safetensors").exists():

@@ -9,19 +9,20 @@ Each is 0 where nothing is learnt. A column that the selector made is kept.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from askesis.errors import ConfigError
-from askesis.learn.batching import collate, has_column
+from askesis.learn.batch import collate
+from askesis.learn.batching import has_column
+from askesis.learn.references import speaking
 from askesis.learn.trainer import OWN, Trainer, before_each_token
 from askesis.records import Sample
+
+BY_LEARNER = frozenset(OWN) | {"logp_reference"}  # columns that no selector need make
 
 
 def lacking(trainer: Trainer, samples: Sequence[Sample]) -> frozenset[str]:
@@ -60,54 +61,6 @@ def with_reference(
         return list(samples)
     with speaking(ctx, trainer.model, reference) as model:
         return _with(trainer, model, samples, name, "logp")
-
-
-@contextmanager
-def speaking(ctx: Any, model: Any, reference: str) -> Iterator[Any]:
-    """The model that a reference names; its own weights come back at the end."""
-    check_reference(ctx, model, reference)
-    if reference in ctx.models:
-        yield ctx.models[reference]
-        return
-    if reference == ctx.shelf.current(model.name):
-        yield model
-        return
-    weights, version = ctx.shelf.weights(model.name, reference), model.version
-    own = model.copy_weights()
-    model.load(weights)
-    try:
-        yield model
-    finally:
-        model.load(own)
-        model.version = version  # nobody else has seen the others
-
-
-def frozen_module(ctx: Any, model: Any, reference: str) -> Any:
-    """A module with the weights of a reference, beside the one that learns."""
-    check_reference(ctx, model, reference)
-    if reference in ctx.models:
-        return ctx.models[reference].module
-    with speaking(ctx, model, reference):
-        return copy.deepcopy(model.module).requires_grad_(False)
-
-
-def check_reference(ctx: Any, model: Any, reference: str) -> None:
-    """Raises ConfigError where a reference is missing or reads other tokens than the model."""
-    if not reference:
-        raise ConfigError(
-            f"an objective of model {model.name!r} needs a reference and none is named",
-            hint=f"--learn.{model.name}.reference base (or previous, phase_start, another model)",
-        )
-    other = ctx.models.get(reference) if reference in ctx.models else None
-    if other is None or other.renderer is None or model.renderer is None:
-        return
-    if other.renderer.vocab_size != model.renderer.vocab_size:
-        raise ConfigError(
-            f"the reference {reference!r} of model {model.name!r} has another vocabulary",
-            expected=f"{model.renderer.vocab_size} tokens",
-            found=f"{other.renderer.vocab_size}",
-            hint="choose a reference with the same tokeniser",
-        )
 
 
 def _with(

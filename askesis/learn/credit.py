@@ -4,8 +4,10 @@ A selector knows rewards, but neither what the value head said nor what another 
 an answer. These parts stand in `Learn.columns`; the learner computes what they need (logp_old,
 value_old, logp_reference) from the weights that learning begins from, and calls them once.
 
-    needs                          columns they read
+    needs, makes                   columns they read and write
     __call__(samples)              samples with more columns, and metrics
+    asks(model, samples)           if it has this: further samples whose numbers the learner
+                                   computes and hands over, __call__(samples, asked)
 
 Token samples only; where a sample has several sequences its learnt tokens count as one row.
 """
@@ -45,6 +47,8 @@ class KLInReward:
 
     coef: float = 0.05
     baseline: KLBaseline = "none"
+
+    makes = frozenset({"advantage"})
 
     def __post_init__(self) -> None:
         _check(self, "coef", 0 <= self.coef < float("inf"), "at least 0")
@@ -107,6 +111,8 @@ class GeneralisedAdvantages:
     gamma: float = 1.0
     lambda_: float = 0.95
     whiten: bool = field(default=True, metadata=LAZY)
+
+    makes = frozenset({"advantage", "returns"})
 
     def __post_init__(self) -> None:
         _check(self, "kl_coef", 0 <= self.kl_coef < float("inf"), "at least 0")

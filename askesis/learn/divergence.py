@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from statistics import fmean
+from typing import Any
 
 from askesis.errors import ModelError
-from askesis.learn.trainer import StepReport
 
 REFUSED = 5  # updates in a row that were not finite; a single one is an accident
 GROWTH = 100.0  # how often 1 + |first loss| a loss may be; the worst honest ones are far below
@@ -14,11 +14,29 @@ LATELY = 4  # updates whose mean loss is looked at
 
 
 class LearningDiverged(ModelError):
-    """Learning runs away: the weights are finite, but what they say is worthless.
+    """Learning runs away: what the model says now is worthless, if it says anything.
 
-    Raised in the middle of a round, so the round is not committed and the last committed one has
-    the last good weights.
+    Raised in the middle of a round, so the round is never committed; a run closes a segment with
+    the weights it had before (`askesis.run`). model: whose learning it was. learning_rate: one to
+    try instead, None where the learner does not know.
     """
+
+    def __init__(
+        self,
+        model: str,
+        found: str,
+        learning_rate: float | None = None,
+        *,
+        kept: str = "what was committed before it has the last good weights",
+        hint: str = "",
+    ) -> None:
+        self.model, self.learning_rate = model, learning_rate
+        lower = "RATE, a lower one" if learning_rate is None else f"{learning_rate:.2g} or less"
+        super().__init__(
+            f"the learning of model {model!r} diverged in this round, which is not kept; {kept}",
+            found=found,
+            hint=hint or f"Fork from there with --learn.{model}.learning-rate {lower}",
+        )
 
 
 class Watch:
@@ -30,8 +48,8 @@ class Watch:
         self.first: float | None = None
         self.losses: deque[float] = deque(maxlen=LATELY)
 
-    def look(self, report: StepReport) -> None:
-        """Raises LearningDiverged where this update shows it."""
+    def look(self, report: Any) -> None:
+        """Raises LearningDiverged where this update's StepReport shows it."""
         if report.refused:
             self.refused += 1
             if self.refused >= REFUSED:
@@ -45,10 +63,4 @@ class Watch:
             self._stop(f"a loss that went from {self.first:.3g} to {fmean(self.losses):.3g}")
 
     def _stop(self, found: str) -> None:
-        raise LearningDiverged(
-            f"the learning of model {self.model!r} diverged in this round, which is not kept; what "
-            "was committed before it has the last good weights",
-            found=found,
-            hint=f"Fork from there with --learn.{self.model}.learning-rate "
-            f"{self.learning_rate / 3:.2g} or less",
-        )
+        raise LearningDiverged(self.model, found, self.learning_rate / 3)

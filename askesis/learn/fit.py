@@ -10,10 +10,12 @@ import numpy as np
 import torch
 
 from askesis.errors import ConfigError
-from askesis.learn.batching import collate, size_of, step_norm, steps_of_epoch
+from askesis.learn.batch import collate, size_of, step_norm
+from askesis.learn.batching import steps_of_epoch
+from askesis.learn.checks import fitting
 from askesis.learn.optimizer import open_optimizer
 from askesis.learn.supervised import Supervised
-from askesis.learn.trainer import Trainer, fitting
+from askesis.learn.trainer import Trainer
 from askesis.records import Sample
 from askesis.rng import Streams
 

@@ -9,21 +9,19 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from askesis.errors import ConfigError, nearest
-from askesis.learn.batching import order_of_prompts, size_of, steps_of_epoch
-from askesis.learn.columns import (
-    check_reference,
-    frozen_module,
-    lacking,
-    with_own,
-    with_reference,
-)
+from askesis.learn.batch import size_of
+from askesis.learn.batching import order_of_prompts, steps_of_epoch
+from askesis.learn.checks import check_atom, check_columns, fitting
+from askesis.learn.columns import BY_LEARNER, lacking, with_own, with_reference
 from askesis.learn.divergence import Watch
 from askesis.learn.optimizer import num_made, open_optimizer
 from askesis.learn.precision import PRECISIONS, Precision
 from askesis.learn.rates import SCHEDULES, Schedule, factor_of
+from askesis.learn.references import BESIDE, check_reference, frozen
 from askesis.learn.several_processes import processes
+from askesis.learn.step_report import StepReport, summary
 from askesis.learn.supervised import Supervised
-from askesis.learn.trainer import StepReport, Trainer, fitting
+from askesis.learn.trainer import Trainer
 from askesis.protocols import Metrics
 from askesis.records import Sample
 
@@ -66,7 +64,11 @@ class Learn:
     warmup_fraction: share of the updates in which the rate rises, in [0, 1); the first steps of
         a new optimiser are large in every coordinate. refined has its own warm-up.
     warmup_updates, cooldown_updates, level: the infinite schedule: the rate has risen to the peak
-        after the first, fallen to `level` of it after the second, and stays there for ever.
+        after the first, fallen to `level` of it after the second, and stays there.
+    anneal_after, anneal_updates, anneal_floor: of the infinite schedule: after so many updates of
+        the optimiser's life the rate falls from `level` to `anneal_floor` of the peak within the
+        second number of updates, and stays there (None: never). It makes weights to be used; card
+        [13] goes on learning from those before it, as a phase does that starts from a kept tag.
     grad_norms: of the refined schedule: the gradient norms of an earlier call, in order, each
         above 0; any number of them, they are stretched over this call's updates.
     betas: decay of Adam's two averages, each in [0, 1); 0.95 forgets the last round soon enough.
@@ -94,6 +96,9 @@ class Learn:
     warmup_updates: int = field(default=50, metadata=LAZY)
     cooldown_updates: int = field(default=150, metadata=LAZY)
     level: float = field(default=0.1, metadata=LAZY)
+    anneal_after: int | None = field(default=None, metadata=LAZY)
+    anneal_updates: int = field(default=100, metadata=LAZY)
+    anneal_floor: float = field(default=0.01, metadata=LAZY)
     grad_norms: tuple[float, ...] = field(default=(), metadata=LAZY)
     betas: tuple[float, float] = field(default=(0.9, 0.95), metadata=LAZY)
     weight_decay: float = field(default=0.0, metadata=LAZY)
@@ -118,6 +123,13 @@ class Learn:
                 "at least 0 and at most cooldown_updates",
             ),
             "level": (0 < self.level <= 1, "in (0, 1]"),
+            "anneal_after": (
+                self.anneal_after is None
+                or (self.schedule == "infinite" and self.anneal_after >= self.cooldown_updates),
+                "at least cooldown_updates, with the infinite schedule",
+            ),
+            "anneal_updates": (self.anneal_updates >= 1, "at least 1"),
+            "anneal_floor": (0 < self.anneal_floor <= self.level, "above 0, at most level"),
             "grad_norms": (
                 all(0 < g < float("inf") for g in self.grad_norms)
                 and (len(self.grad_norms) > 1 or self.schedule != "refined"),
@@ -141,6 +153,35 @@ class Learn:
             raise ConfigError(
                 f"there is no schedule {self.schedule!r}", hint=nearest(self.schedule, SCHEDULES)
             )
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Columns that must be there before the first update."""
+        return frozenset().union(*(part.needs for part in (*self.objectives, *self.columns)))
+
+    @property
+    def _uses(self) -> frozenset[str]:
+        return frozenset().union(*(objective.uses for objective in self.objectives))
+
+    def check(self, model: str, selector: Any) -> None:
+        """Raises ConfigError where a selector's samples cannot be learnt: a column that neither it
+        nor this learner makes, or other atoms than an objective's."""
+        made = set(selector.makes) | BY_LEARNER
+        for maker in self.columns:
+            check_columns(model, (maker,), maker.needs, made)
+            made |= maker.makes
+        for objective in self.objectives:
+            check_columns(model, (objective,), objective.needs, made)
+            check_atom(model, objective, selector)
+
+    def on_phase_start(self, ctx: Any) -> None:
+        """Raises ConfigError where the model cannot learn or its reference will not do."""
+        model = ctx.models.get(ctx.slot.partition(".")[2])
+        if model is None:
+            return
+        _check_trainable(model)
+        if "logp_reference" in self.needs or self._uses & BESIDE:
+            check_reference(ctx, model, self.reference)
 
     def learn(
         self, ctx: Any, model: Any, samples: Sequence[Sample], hooks: Sequence[Any]
@@ -171,13 +212,12 @@ class Learn:
             recompute=self.recompute,
             processes=processes(),
         )
-        for maker in self.columns:
-            trainer.needs |= maker.needs
+        trainer.needs = self.needs
         if trainer.needs_reference:
             check_reference(ctx, model, self.reference)
             usable = with_reference(trainer, ctx, self.reference, usable)
-        if trainer.uses & {"kl", "logits_reference"}:
-            trainer.reference = frozen_module(ctx, model, self.reference)
+        if trainer.uses & BESIDE:
+            trainer.reference = frozen(ctx, model, self.reference)
         steps = list(self._steps(model, usable, ctx.generator("order")))
         if self.columns:
             usable = with_own(trainer, usable)
@@ -185,7 +225,11 @@ class Learn:
             trainer.fresh = lacking(trainer, usable)
             usable = with_own(trainer, usable, {int(i) for step in steps[1:] for i in step})
         for maker in self.columns:
-            usable, found = maker(usable)
+            if hasattr(maker, "asks"):
+                asked = with_reference(trainer, ctx, self.reference, maker.asks(model, usable))
+                usable, found = maker(usable, with_own(trainer, asked))
+            else:
+                usable, found = maker(usable)
             metrics |= found
         trainer.check(usable)
         optimizer = open_optimizer(
@@ -195,29 +239,24 @@ class Learn:
             groups=_param_groups(hooks, model),
         )
         made = num_made(optimizer)
-        watch, reports = Watch(model.name, self.learning_rate), []
+        watch, reports = Watch(model.name, self.learning_rate), list[StepReport]()
         for index, chosen in enumerate(steps):
             factor = factor_of(self, index, len(steps), made + index)
             step = [usable[i] for i in chosen]
             report = trainer.update(optimizer, step, factor * self.learning_rate)
             trainer.fresh = frozenset()
-            ctx.meter.add("trained", report.tokens)
+            ctx.meter.trained(report.tokens, getattr(model, "num_parameters", 0))
             ctx.meter.add("updates", 0 if report.refused else 1)
             reports.append(report)
             watch.look(report)
         trainer.forget()
+        trainer.check_sense([usable[i] for i in steps[-1]], self.learning_rate)
         model.version += 1
         return metrics | summary(reports)
 
     def _begin(self, ctx: Any, model: Any) -> None:
         """The weights and the optimiser that learning starts from."""
-        if not model.trainable:
-            raise ConfigError(
-                f"model {model.name!r} is frozen and cannot learn",
-                hint=f"--models.{model.name}.trainable true"
-                if model.module is not None
-                else "a model behind an endpoint has no weights here",
-            )
+        _check_trainable(model)
         if self.start != "continue":
             kept = model.copy_optimizer()
             ctx.shelf.restore(model, self.start)
@@ -254,26 +293,14 @@ class Learn:
             epoch += 1
 
 
-def summary(reports: Sequence[StepReport]) -> Metrics:
-    """The metrics of a call's updates: means over those that were applied."""
-    applied = [r for r in reports if not r.refused]
-    tokens, positions = sum(r.tokens for r in reports), sum(r.positions for r in reports)
-    padding = sum(r.padding for r in reports)
-    found: Metrics = {
-        "num_updates": len(applied),
-        "num_refused": len(reports) - len(applied),
-        "tokens": tokens,
-        "padding_fraction": padding / positions if positions else 0.0,
-        "shared_fraction": 1 - (positions - padding) / tokens if tokens else 0.0,
-    }
-    if applied:
-        found["loss"] = float(np.mean([r.loss for r in applied]))
-        found["loss/first"], found["loss/last"] = applied[0].loss, applied[-1].loss
-        found["grad_norm"] = float(np.mean([r.grad_norm for r in applied]))
-        found["grad_norm/max"] = max(r.grad_norm for r in applied)
-        for name in dict.fromkeys(k for r in applied for k in r.metrics):
-            found[name] = float(np.mean([r.metrics[name] for r in applied if name in r.metrics]))
-    return found
+def _check_trainable(model: Any) -> None:
+    if not model.trainable:
+        raise ConfigError(
+            f"model {model.name!r} is frozen and cannot learn",
+            hint=f"--models.{model.name}.trainable true"
+            if model.module is not None
+            else "a model behind an endpoint has no weights here",
+        )
 
 
 def _param_groups(hooks: Sequence[Any], model: Any) -> Sequence[dict[str, Any]]:

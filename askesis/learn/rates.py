@@ -19,8 +19,16 @@ def factor_of(learn: Any, update: int, num_updates: int, num_before: int) -> flo
     `num_updates`. num_before: updates that the optimiser has made in its life.
     """
     if learn.schedule == "infinite":
+        start = learn.anneal_after
+        end = None if start is None else start + learn.anneal_updates
         return infinite_factor(
-            num_before, learn.warmup_updates, learn.cooldown_updates, learn.level
+            num_before,
+            learn.warmup_updates,
+            learn.cooldown_updates,
+            learn.level,
+            start,
+            end,
+            learn.anneal_floor,
         )
     if learn.schedule == "refined":
         return float(refined_curve(learn.grad_norms, num_updates)[update])

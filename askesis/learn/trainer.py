@@ -3,44 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from askesis.errors import ConfigError, ModelError
-from askesis.learn.batching import collate, is_learnt, micro_batches, size_of, step_norm
+from askesis.errors import ConfigError
+from askesis.learn.batch import collate, size_of, step_norm
+from askesis.learn.batching import is_learnt, micro_batches
+from askesis.learn.checks import check_samples
+from askesis.learn.divergence import LearningDiverged
 from askesis.learn.optimizer import set_learning_rate
 from askesis.learn.precision import Precision, product_dtype
+from askesis.learn.references import BESIDE, outputs_beside
+from askesis.learn.step_report import StepReport, prefixes
+from askesis.learn.threads import each, workers_for
 from askesis.records import Sample
 
 T = TypeVar("T")
-SMALL = 20_000_000  # trained parameters; larger ones fill all cores with one product, and a copy
-# of their gradient per thread would be memory worth having
+SENSELESS = 300.0  # nats a token; no honest learning makes what it reads so unlikely
 OWN = {"logp_old": "logp", "value_old": "value"}  # column -> what it is of the model's outputs
-ATOM_SIZES = {"pair": 2}  # how many sequences an atom must have, where that is fixed
-
-
-@dataclass(slots=True)
-class StepReport:
-    """What one optimiser step did.
-
-    tokens: real tokens learnt from, contexts included. positions: those that were computed, of
-    which `padding` were padding; fewer than `tokens` where beginnings were shared. refused: why
-    the update was not applied ("" where it was).
-    """
-
-    loss: float = 0.0
-    grad_norm: float = 0.0
-    tokens: int = 0
-    positions: int = 0
-    padding: int = 0
-    refused: str = ""
-    metrics: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +47,12 @@ class Trainer:
     (None: as many as torch has threads for a small model on a CPU, else 1). precision: of the
     matrix products (`askesis.learn.precision`); weights, log-probabilities, losses and sums stay
     as they are. recompute: keep little for the backward pass and compute the rest again there.
-    reference: another module of the same vocabulary, for objectives that use "kl". processes:
-    several processes that each compute a part of every step (`askesis.learn.several_processes`).
+    reference: another model of the same vocabulary, for objectives that use "kl" or
+    "logits_reference". processes: several processes that each compute a part of every step
+    (`askesis.learn.several_processes`).
+
+    Metrics of one objective have the names that it gives them; those of several stand below the
+    objective's name, beside its share of the loss: `kl_to_reference/kl_reference`.
     """
 
     def __init__(
@@ -82,6 +70,7 @@ class Trainer:
         processes: Any = None,
     ) -> None:
         self.model, self.objectives = model, tuple(objectives)
+        self.prefixes = prefixes(objectives)
         self.micro_batch_tokens, self.max_grad_norm = micro_batch_tokens, max_grad_norm
         self.uses = frozenset().union(*(o.uses for o in self.objectives))
         self.needs = frozenset().union(*(o.needs for o in self.objectives))
@@ -90,11 +79,7 @@ class Trainer:
         self.after = [pair for pair in hooks if hasattr(pair[0], "on_step_end")]
         self.trained = [p for p in model.module.parameters() if p.requires_grad]
         self.device = self.trained[0].device if self.trained else None
-        if num_workers is None:
-            small = sum(p.numel() for p in self.trained) <= SMALL
-            on_cpu = self.device is not None and self.device.type == "cpu"
-            num_workers = torch.get_num_threads() if small and on_cpu else 1
-        self.num_workers = num_workers
+        self.num_workers = workers_for(self.trained) if num_workers is None else num_workers
         self.pad_token = model.renderer.pad_token if model.renderer is not None else 0
         self.packs = bool(getattr(model, "packs", False))
         self.dtype = product_dtype(precision, self.device)
@@ -105,44 +90,11 @@ class Trainer:
     @property
     def needs_reference(self) -> bool:
         """Whether an objective compares with another snapshot."""
-        return "logp_reference" in self.needs or bool(self.uses & {"kl", "logits_reference"})
+        return "logp_reference" in self.needs or bool(self.uses & BESIDE)
 
     def check(self, samples: Sequence[Sample]) -> None:
         """Raises ConfigError for samples that are not for this model or these objectives."""
-        for sample in samples[:1]:
-            if sample.model != self.model.name:
-                raise ConfigError(
-                    f"samples for model {sample.model!r} were handed to the learner of "
-                    f"{self.model.name!r}",
-                    hint="select and learn need the same model name in the recipe",
-                )
-            rows = [r.columns for r in sample.sequences] or [sample.arrays]
-            made = set(sample.columns).union(*rows)
-            if missing := self.needs - made - self.fresh:
-                raise ConfigError(
-                    f"the objectives of model {self.model.name!r} need the columns "
-                    f"{', '.join(sorted(missing))}",
-                    found=", ".join(sorted(made)) or "none",
-                    hint="choose a selector that makes them",
-                )
-        for sample in samples:
-            for name, values in _columns(sample):
-                if not np.isfinite(values).all():
-                    raise ConfigError(
-                        f"the column {name!r} of a sample for model {self.model.name!r} is not "
-                        "finite",
-                        found=f"NaN or infinity, made from {', '.join(sample.sources)}",
-                        hint="let the selector leave out what has no finite reward",
-                    )
-        for objective in self.objectives:
-            wanted = ATOM_SIZES.get(objective.atom)
-            wrong = [s for s in samples if wanted and len(s.sequences) != wanted]
-            if wrong:
-                raise ConfigError(
-                    f"{type(objective).__name__} learns from atoms of {wanted} sequences",
-                    found=f"a sample with {len(wrong[0].sequences)}",
-                    hint="choose a selector that makes pairs",
-                )
+        check_samples(self.model, self.objectives, self.needs - self.fresh, samples)
 
     def gradient(self, samples: Sequence[Sample]) -> StepReport:
         """Add the gradient of one whole step to the parameters' `.grad`.
@@ -206,61 +158,51 @@ class Trainer:
     def each(
         self, function: Callable[[list[Sample]], T], pieces: list[list[Sample]]
     ) -> Iterator[T]:
-        """`function` of every micro-batch, in order.
-
-        Small models on a CPU work on several pieces at once, one thread each: their products are
-        too small to be worth splitting, and threads that split them wait for each other at every
-        one (on a busy machine for seconds). Every piece is computed by one thread and results
-        keep their order, so the bits do not depend on how many work at once.
-        """
-        if self.num_workers == 1:
-            yield from map(function, pieces)
-            return
-        whole = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            if len(pieces) == 1:
-                yield function(pieces[0])
-                return
-            with ThreadPoolExecutor(
-                self.num_workers, initializer=lambda: torch.set_num_threads(1)
-            ) as workers:
-                yield from workers.map(function, pieces)
-        finally:
-            torch.set_num_threads(whole)
+        """`function` of every micro-batch, in order (`askesis.learn.threads`)."""
+        return each(function, pieces, self.num_workers)
 
     def _forward(self, samples: list[Sample], norm: Mapping[str, float]) -> tuple[_Piece, Tensor]:
         batch = collate(samples, self.pad_token, self.device)
-        if self.reference is not None:
-            batch = replace(batch, reference=self.reference)
-        with self.autocast():
-            out = self.model.outputs(batch, self.uses | {OWN[name] for name in self.fresh})
+        out = self._outputs(batch)
         if self.fresh:
             own = {name: _own(out, name) for name in self.fresh}
             batch = replace(batch, columns={**batch.columns, **own})
         total: Any = 0.0
         metrics: dict[str, Tensor] = {}
-        for objective in self.objectives:
+        for prefix, objective in zip(self.prefixes, self.objectives, strict=True):
             loss, found = objective(out, batch, norm)
-            total = total + objective.coef * loss
-            metrics |= {name: torch.as_tensor(value).detach() for name, value in found.items()}
+            share = objective.coef * loss
+            total = total + share
+            if prefix:
+                metrics[f"{prefix}loss_share"] = share.detach()
+            for name, value in found.items():
+                metrics[prefix + name] = torch.as_tensor(value).detach()
         positions = getattr(out, "positions", max(batch.tokens.numel(), batch.num_tokens))
         padding = max(0, positions - batch.num_tokens)
         return _Piece(total.detach(), metrics, batch.num_tokens, positions, padding), total
+
+    def _outputs(self, batch: Any) -> Any:
+        """The forward pass of one micro-batch: all that objectives and `fresh` columns ask for."""
+        uses = self.uses | {OWN[name] for name in self.fresh}
+        with self.autocast():
+            if not uses & BESIDE:
+                return self.model.outputs(batch, uses)
+            batch = replace(batch, reference=self.reference.module)
+            return outputs_beside(self.model, self.reference, batch, uses)
 
     def update(
         self, optimizer: torch.optim.Optimizer, samples: Sequence[Sample], learning_rate: float
     ) -> StepReport:
         """One guarded update: never applied where the loss or the gradient is not finite.
 
-        Raises ModelError where the weights themselves are no longer finite.
+        Raises LearningDiverged where the weights themselves are no longer finite.
         """
         self.forget()
         report = self.gradient(samples)
         gradients = [p.grad for p in self.trained if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients) if gradients else torch.zeros(())
         report.grad_norm = float(norm)
-        report.refused = self._refusal(report)
+        report.refused = self._refusal(report, learning_rate)
         if report.refused:
             self.forget()
             return report
@@ -277,20 +219,41 @@ class Trainer:
             hook.on_step_end(ctx, self.model)
         return report
 
+    @torch.no_grad()
+    def check_sense(self, samples: Sequence[Sample], learning_rate: float) -> None:
+        """Raises LearningDiverged where the model can no longer read what it has learnt from.
+
+        Looks at the shortest of `samples` alone; what an update did is otherwise seen by the next
+        one, which may be in a round that is never made.
+        """
+        sample = min((s for s in samples if is_learnt(s)), key=size_of, default=None)
+        if sample is None:
+            return
+        batch = collate([sample], self.pad_token, self.device)
+        with self.autocast():
+            out = self.model.outputs(batch, frozenset({"logp"} | (self.uses & {"value"})))
+        found = ""
+        numbers = [out.logp] + ([out.value] if "value" in self.uses else [])
+        logp = out.logp[batch.mask].float()
+        if not all(bool(torch.isfinite(x[batch.mask]).all()) for x in numbers):
+            found = "what it says after the last update is not finite"
+        elif len(logp) and float(logp.mean()) < -SENSELESS:
+            found = f"{float(logp.mean()):.3g} nats for a token that it has just learnt from"
+        if found:
+            raise LearningDiverged(self.model.name, found, learning_rate / 3)
+
     def forget(self) -> None:
         """Drop the gradients."""
         for parameter in self.trained:
             parameter.grad = None
 
-    def _refusal(self, report: StepReport) -> str:
+    def _refusal(self, report: StepReport, learning_rate: float) -> str:
         finite = torch.isfinite(torch.tensor([report.loss, report.grad_norm]))
         if bool(finite.all()):
             return ""
         if not all(bool(torch.isfinite(p).all()) for p in self.trained):
-            raise ModelError(
-                f"the weights of model {self.model.name!r} are no longer finite",
-                hint="the learning diverged: lower learning-rate, then fork from an earlier round",
-            )
+            found = "weights that are no longer finite"
+            raise LearningDiverged(self.model.name, found, learning_rate / 3)
         return "loss" if not bool(finite[0]) else "gradient"
 
 
@@ -307,14 +270,6 @@ def before_each_token(values: Tensor) -> Tensor:
     if values.ndim == 1:
         return values
     return torch.cat([torch.zeros_like(values[:, :1]), values[:, :-1]], 1)
-
-
-def _columns(sample: Sample) -> Iterator[tuple[str, Any]]:
-    """All numbers of a sample by the names of their columns."""
-    yield from sample.columns.items()
-    for row in sample.sequences:
-        yield from row.columns.items()
-    yield from ((n, a) for n, a in sample.arrays.items() if np.asarray(a).dtype.kind == "f")
 
 
 def _sum(values: Sequence[Tensor]) -> float:
@@ -338,13 +293,3 @@ def _add(parameter: Tensor, gradient: Tensor) -> None:
         parameter.grad = gradient.clone(memory_format=torch.contiguous_format)
     else:
         parameter.grad += gradient
-
-
-def fitting(model: Any, samples: Sequence[Sample]) -> list[Sample]:
-    """Samples that the model can read at all: not empty, and within its context length."""
-    limit = model.renderer.context_length if model.renderer is not None else None
-    return [
-        s
-        for s in samples
-        if size_of(s) and (limit is None or all(len(r.tokens) <= limit for r in s.sequences))
-    ]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from askesis.errors import ConfigError
-from askesis.formulas.intervals import clustered_mean
+from askesis.formulas.intervals import clustered_mean, t_interval
 from askesis.formulas.pass_at_k import distinct_correct
+from askesis.measure.attempts import train_attempts
 from askesis.protocols import Metrics
-from askesis.records import Attempt, Group, StopReason, TaskRole
+from askesis.records import Attempt, StopReason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Groups:
     def measure(self, ctx: Any, view: Any) -> Metrics:
         """See docs/metrics.md for every key. Nothing where nobody judged anything."""
         threshold, judge = self.threshold, self.judge
-        plain, hinted = _train_attempts(view.all_groups)
+        plain, hinted = train_attempts(view.all_groups)
         known: list[tuple[list[Attempt], list[bool]]] = []
         for attempts in plain:
             pairs = [(a, view.verdicts.value(a, judge=judge)) for a in attempts]
@@ -83,7 +83,7 @@ class Votes:
     def measure(self, ctx: Any, view: Any) -> Metrics:
         """See docs/metrics.md for every key."""
         judge = self.judge
-        plain, _ = _train_attempts(view.all_groups)
+        plain, _ = train_attempts(view.all_groups)
         shares, decided = [], []
         for attempts in plain:
             verdicts = view.verdicts.of(attempts[0], judge=judge)
@@ -100,24 +100,33 @@ class Votes:
         return found
 
 
-def _train_attempts(groups: Sequence[Group]) -> tuple[list[list[Attempt]], list[Attempt]]:
-    """Attempts of train tasks per group, and apart from them those that read a hint."""
-    plain, hinted = [], []
-    for group in groups:
-        mine = [a for a in group.attempts if a.task.role is TaskRole.TRAIN]
-        open_eyed = [a for a in mine if a.start.privileged is None]
-        hinted += [a for a in mine if a.start.privileged is not None]
-        if open_eyed:
-            plain.append(open_eyed)
-    return plain, hinted
-
-
 def _lengths(groups: list[list[Attempt]]) -> Metrics:
     every = [a for attempts in groups for a in attempts]
     if not every:
         return {}
+    several = [attempts for attempts in groups if len(attempts) > 1]
+    tokens = t_interval([float(np.mean([a.num_tokens for a in g])) for g in groups if g])
+    known = len(groups) > 1
     return {
+        **_distinct(several),
         "train_tokens_per_attempt": float(np.mean([a.num_tokens for a in every])),
+        **({"train_tokens_per_attempt/low": tokens.low} if known else {}),
+        **({"train_tokens_per_attempt/high": tokens.high} if known else {}),
         "train_truncated_fraction": float(np.mean([a.stop.cut_off for a in every])),
         "train_failed_fraction": float(np.mean([a.stop is StopReason.FAILED for a in every])),
+    }
+
+
+def _distinct(groups: list[list[Attempt]]) -> Metrics:
+    """How many of a group's attempts say something else than the others, right or wrong."""
+    if not groups:
+        return {}
+    share = clustered_mean(
+        [[len({tuple(t.text for t in a.turns) for a in attempts}) / len(attempts)]
+         for attempts in groups]
+    )  # fmt: skip
+    return {
+        "train_distinct_fraction": share.value,
+        "train_distinct_fraction/low": share.low,
+        "train_distinct_fraction/high": share.high,
     }

@@ -33,6 +33,7 @@ class Shelf:
         self.num_learnt = dict.fromkeys(models, 0)
         self.ids = {name: f"{name}@0" for name in models}
         self.pins: dict[tuple[str, str], tuple[str, dict[str, Any], Any]] = {}
+        self.averages: set[tuple[str, str]] = set()  # pins that follow a model's learning
         self.log = [Snapshot(f"{name}@0", name, 0, (), ("base",)) for name in models]
         for model in models:
             for tag in MOVING_TAGS:
@@ -68,6 +69,41 @@ class Shelf:
         entry.load(weights)
         entry.load_optimizer(optimizer)
         self.ids[entry.name] = snapshot
+
+    def follow(self, model: str, tag: str) -> None:
+        """Say that the pin behind a tag follows the model's learning, so that a model which goes
+        back takes it along."""
+        self.averages.add((model, tag))
+
+    def mark(self, models: Iterable[str], tag: str) -> None:
+        """Keep the present state of models: weights, optimisers and the averages beside them."""
+        for model in models:
+            self.pin(model, tag, optimizer=True)
+            for name in self._averages(model):
+                self.pins[model, f"{tag}/{name}"] = self.pins[model, name]
+
+    def go_back(self, models: Iterable[str], tag: str) -> None:
+        """Give models the state that `mark` kept. An average that began after it begins anew."""
+        for model in models:
+            self.restore(self.models[model], tag)
+            snapshot, weights, _ = self._pin(model, tag)
+            for name in self._averages(model):
+                there = self.pins.get((model, f"{tag}/{name}"))
+                self.pins[model, name] = there or (snapshot, weights, None)
+
+    def _averages(self, model: str) -> list[str]:
+        return sorted(tag for of, tag in self.averages if of == model and (of, tag) in self.pins)
+
+    def save_pinned(self, model: str, tag: str, directory: Path) -> None:
+        """Write pinned weights as the model writes its own (`Model.save`)."""
+        entry = self.models[model]
+        version, own = entry.version, entry.copy_weights()
+        entry.load(self._pin(model, tag)[1])
+        try:
+            entry.save(directory)
+        finally:
+            entry.load(own)
+            entry.version = version  # nothing changed
 
     def learning(self, entry: Any) -> None:
         """Called before a model learns."""
@@ -112,13 +148,19 @@ class Shelf:
             )
             entry.save_optimizer_state(optimizer, directory / f"{number}.optimizer")
             pins.append([model, tag, snapshot])
-        plain = {"ids": self.ids, "num_learnt": self.num_learnt, "pins": pins}
+        plain = {
+            "ids": self.ids,
+            "num_learnt": self.num_learnt,
+            "pins": pins,
+            "averages": sorted(map(list, self.averages)),
+        }
         (directory / "shelf.json").write_text(json.dumps(plain))
 
     def load(self, directory: Path) -> None:
         """Continue from `save`."""
         plain = json.loads((directory / "shelf.json").read_text())
         self.ids, self.num_learnt, self.log = plain["ids"], plain["num_learnt"], []
+        self.averages = {(model, tag) for model, tag in plain.get("averages", ())}
         self.pins = {}
         for number, (model, tag, snapshot) in enumerate(plain["pins"]):
             weights = load_file(directory / f"{number}.safetensors")

@@ -18,6 +18,7 @@ class MovingAverage:
         find the average.
 
     It begins at the weights with which its first phase begins, and costs one copy of the weights.
+    Where the model goes back to its best weights, the average does too.
     Sources: Hou et al. 2025, "T1", card [240]; Munos et al. 2023, Nash-MD with EMA, card [196].
     """
 
@@ -35,6 +36,7 @@ class MovingAverage:
         """The average is the present weights, unless an earlier phase left one."""
         if (self.model, self.tag) not in ctx.shelf.pins:
             ctx.shelf.pin(self.model, self.tag)
+        ctx.shelf.follow(self.model, self.tag)
 
     def on_step_end(self, ctx: Any, model: Any) -> None:
         """Follow one update. The average gets a name of its own for every learning, because

@@ -17,7 +17,14 @@ from askesis.formulas.advantages import (
     role_baselines,
 )
 from askesis.records import Attempt, Group, Sample
-from askesis.select.judged import check, judged, model_of, must_compare, sample_of
+from askesis.select.judged import (
+    check,
+    columns_with_sampling,
+    judged,
+    model_of,
+    must_compare,
+    sample_of,
+)
 
 Baseline = Literal["standardised", "centred", "leave_one_out", "half"]
 LAZY = {"lazy": True}
@@ -62,6 +69,8 @@ class GroupAdvantages:
     sampling_logp: bool = field(default=False, metadata=LAZY)
     role: str = field(default="policy", metadata=LAZY)
 
+    atom = "sequence"
+
     def __post_init__(self) -> None:
         check(
             self,
@@ -74,6 +83,11 @@ class GroupAdvantages:
                 "max_tokens": (self.max_tokens is None or self.max_tokens >= 1, "at least 1"),
             },
         )
+
+    @property
+    def makes(self) -> frozenset[str]:
+        """The columns it makes."""
+        return columns_with_sampling(self, "advantage", "group")
 
     def select(self, ctx: Any, groups: Sequence[Group], verdicts: Any) -> list[Sample]:
         """Samples in the order of groups and attempts; see docs/metrics.md for what is noted."""
@@ -143,6 +157,8 @@ class RunningAdvantages:
     sampling_logp: bool = field(default=False, metadata=LAZY)
     role: str = field(default="policy", metadata=LAZY)
 
+    atom = "sequence"
+
     def __post_init__(self) -> None:
         check(
             self,
@@ -151,6 +167,11 @@ class RunningAdvantages:
                 "start": (abs(self.start) < float("inf"), "a finite number"),
             },
         )
+
+    @property
+    def makes(self) -> frozenset[str]:
+        """The columns it makes."""
+        return columns_with_sampling(self, "advantage")
 
     def init(self, ctx: Any) -> dict[str, Any]:
         """No rewards yet."""

@@ -37,6 +37,9 @@ class GroupAccuracy:
     cut_off: bool = True
     role: str = field(default="policy", metadata=LAZY)
 
+    makes = frozenset({"weight", "correct", "accuracy", "priority"})
+    atom = "sequence"
+
     def __post_init__(self) -> None:
         check(
             self,

@@ -9,6 +9,7 @@ import numpy as np
 
 from askesis.errors import ConfigError
 from askesis.records import NOTHING, Attempt, Group, Sample, StopReason
+from askesis.records import Sequence as Row
 from askesis.select.sequences import is_demonstration, sequences_of, without_privilege
 
 
@@ -29,18 +30,11 @@ def judged(
     for group in groups:
         found = []
         for attempt in group.attempts:
-            value = verdicts.value(attempt, judge=judge)
+            value = finite_value(attempt, verdicts, judge)
             if value is None or attempt.stop is StopReason.FAILED:
                 continue
-            if not np.isfinite(value):
-                said = [v.judge for v in verdicts.of(attempt, judge=judge) if not v.about.other]
-                raise ConfigError(
-                    f"the reward of attempt {attempt.id} is no finite number",
-                    found=f"{value} from judge {(said or [judge])[-1]}",
-                    hint="mend that judge; an unknown value is None",
-                )
             if cut_off or not attempt.stop.cut_off:
-                found.append((attempt, float(value)))
+                found.append((attempt, value))
         if found:
             yield found
 
@@ -73,6 +67,43 @@ def sample_of(
     if not rows:
         return None
     return Sample(model, tuple(rows), columns=dict(columns), sources=(attempt.id,))
+
+
+def columns_with_sampling(part: Any, *numbers: str) -> frozenset[str]:
+    """What a selector of single attempts makes, with logp_sampling where its option says so."""
+    sampling = ("logp_sampling",) if part.sampling_logp else ()
+    return frozenset({"weight", *numbers, *sampling})
+
+
+def row_of(ctx: Any, attempt: Attempt, role: str, reader: str = "") -> Row | None:
+    """An attempt as one sequence, or None where it does not make one.
+
+    reader: "": what the role said, as a policy learns it. A role: the whole attempt as that role
+    reads it, with a weight on the last token alone, as a reward model learns it
+    (`askesis.judge.reward_model`).
+    """
+    turns = without_privilege(ctx, attempt, role)
+    if reader:
+        tokens = ctx.render(reader, attempt.start, attempt.turns).astype(np.int32)
+        weight = np.zeros(len(tokens), np.float32)
+        weight[-1] = 1.0
+        return Row(tokens, {"weight": weight})
+    rows = sequences_of(turns, role, is_demonstration(attempt))
+    return rows[0] if len(rows) == 1 else None
+
+
+def finite_value(attempt: Attempt, verdicts: Any, judge: str = "") -> float | None:
+    """What an attempt is worth, None where nobody knows. ConfigError for NaN and infinity."""
+    value = verdicts.value(attempt, judge=judge)
+    if value is None or np.isfinite(value):
+        return None if value is None else float(value)
+    said = [v.judge for v in verdicts.of(attempt, judge=judge) if not v.about.other]
+    raise ConfigError(
+        f"the reward of attempt {attempt.id} is no finite number",
+        expected="one, or None where it is unknown",
+        found=f"{value} from judge {(said or [judge])[-1]}",
+        hint="mend that judge, or the world's verify where it is the verifier",
+    )
 
 
 def check(part: Any, limits: Mapping[str, tuple[bool, str]]) -> None:

@@ -28,6 +28,9 @@ class StartLabels:
     reader: str = "critic"
     judge: str = ""
 
+    makes = frozenset({"weight", "label"})
+    atom = "sequence"
+
     def select(self, ctx: Any, groups: Sequence[Group], verdicts: Any) -> list[Sample]:
         """Samples in the order of groups and attempts."""
         model, reader = model_of(ctx), self.reader

@@ -29,6 +29,9 @@ class PositiveAdvantages:
     judge: str = ""
     role: str = field(default="policy", metadata={"lazy": True})
 
+    makes = frozenset({"weight", "advantage"})
+    atom = "sequence"
+
     def select(self, ctx: Any, groups: Sequence[Group], verdicts: Any) -> list[Sample]:
         """Samples in the order of groups, or of the draws."""
         model = model_of(ctx)

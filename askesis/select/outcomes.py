@@ -10,7 +10,7 @@ import numpy as np
 
 from askesis.formulas.moments import Moments, scaled_rewards, update_moments
 from askesis.records import Group, Sample
-from askesis.select.judged import check, judged, model_of, sample_of
+from askesis.select.judged import check, columns_with_sampling, judged, model_of, sample_of
 
 LAZY = {"lazy": True}
 
@@ -37,8 +37,15 @@ class Outcomes:
     sampling_logp: bool = field(default=False, metadata=LAZY)
     role: str = field(default="policy", metadata=LAZY)
 
+    atom = "sequence"
+
     def __post_init__(self) -> None:
         check(self, {"clip": (0 <= self.clip < float("inf"), "at least 0")})
+
+    @property
+    def makes(self) -> frozenset[str]:
+        """The columns it makes."""
+        return columns_with_sampling(self, "reward")
 
     def init(self, ctx: Any) -> dict[str, Any]:
         """No rewards yet."""

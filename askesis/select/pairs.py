@@ -9,10 +9,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from askesis.formulas.games import best_and_worst
-from askesis.records import Attempt, Group, Sample
-from askesis.records import Sequence as Row
-from askesis.select.judged import check, judged, model_of, must_compare
-from askesis.select.sequences import is_demonstration, sequences_of, without_privilege
+from askesis.records import Group, Sample
+from askesis.select.judged import check, judged, model_of, must_compare, row_of
 
 Rejected = Literal["worst", "random"]
 LAZY = {"lazy": True}
@@ -46,6 +44,9 @@ class BestAndWorst:
     cut_off: bool = True
     role: str = field(default="policy", metadata=LAZY)
 
+    makes = frozenset({"weight", "margin", "outcome"})
+    atom = "pair"
+
     def __post_init__(self) -> None:
         check(
             self,
@@ -77,7 +78,7 @@ class BestAndWorst:
             if places is None:
                 continue
             chosen, rejected = (attempts[i] for i in places)
-            rows = [self._row(ctx, a, reader) for a in (chosen, rejected)]
+            rows = [row_of(ctx, a, self.role, reader) for a in (chosen, rejected)]
             better, worse_row = rows
             if better is None or worse_row is None:
                 continue
@@ -95,14 +96,3 @@ class BestAndWorst:
         ctx.note("samples", len(samples))
         ctx.note("tokens", sum(s.num_tokens for s in samples))
         return samples
-
-    def _row(self, ctx: Any, attempt: Attempt, reader: str) -> Row | None:
-        """The attempt as one sequence, or None where it does not make one."""
-        turns = without_privilege(ctx, attempt, self.role)
-        if reader:
-            tokens = ctx.render(reader, attempt.start, attempt.turns).astype(np.int32)
-            weight = np.zeros(len(tokens), np.float32)
-            weight[-1] = 1.0
-            return Row(tokens, {"weight": weight})
-        rows = sequences_of(turns, self.role, is_demonstration(attempt))
-        return rows[0] if len(rows) == 1 else None

@@ -8,7 +8,7 @@ from typing import Any
 
 from askesis.formulas.advantages import has_signal
 from askesis.records import Group
-from askesis.select.judged import check, judged
+from askesis.select.judged import check, judged, must_compare
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +38,11 @@ class Refill:
         )
 
     def mixed(self, groups: Sequence[Group], verdicts: Any) -> list[Group]:
-        """The groups that have a signal, in order, at most `num_groups` of them."""
-        found = []
-        for group in groups:
-            pairs = next(judged([group], verdicts, judge=self.judge), [])
-            if has_signal([value for _, value in pairs]):
-                found.append(group)
-        return found[: self.num_groups]
+        """The groups that have a signal, in order, at most `num_groups` of them.
+
+        Raises ConfigError where each of them has a single attempt.
+        """
+        found = [next(judged([group], verdicts, judge=self.judge), []) for group in groups]
+        must_compare([pairs for pairs in found if pairs])
+        has = [has_signal([value for _, value in pairs]) for pairs in found]
+        return [group for group, mixed in zip(groups, has, strict=True) if mixed][: self.num_groups]

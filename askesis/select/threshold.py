@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from askesis.errors import ConfigError
 from askesis.records import Attempt, Group, Sample
+from askesis.select.judged import finite_value
 from askesis.select.sequences import is_demonstration, sequences_of, without_privilege
 
 Distinct = Literal["text", "answer", "none"]
@@ -45,6 +46,9 @@ class Threshold:
     keep_privileged: bool = field(default=False, metadata={"lazy": True})
     role: str = field(default="policy", metadata={"lazy": True})
 
+    makes = frozenset({"weight"})
+    atom = "sequence"
+
     def __post_init__(self) -> None:
         for name, allowed in (("distinct", get_args(Distinct)), ("prefer", get_args(Prefer))):
             if getattr(self, name) not in allowed:
@@ -67,7 +71,7 @@ class Threshold:
         model = ctx.slot.partition(".")[2].partition("~")[0]
         threshold, judge = self.threshold, self.judge
         attempts = [a for g in groups for a in g.attempts]
-        values = {a.id: verdicts.value(a, judge=judge) for a in attempts}
+        values = {a.id: finite_value(a, verdicts, judge) for a in attempts}
         good = [
             a
             for a in attempts

@@ -1,161 +1,133 @@
-"""The page: one HTML file that needs nothing else, written from a run directory.
+"""The page about a run: did it improve, how it learnt, what it did and said, whence its data.
 
-It opens offline, in light and dark, on a phone. The plotting library is embedded once,
-compressed; a browser that cannot unpack it still shows every table. Text that models said is
-escaped by the template and never becomes HTML.
+`askesis report` writes it from a run directory and nothing else, also while the run is going.
 """
 
 from __future__ import annotations
 
-import base64
-import gzip
 import json
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from askesis.errors import RunError
 from askesis.lab import figures
-from askesis.lab.report_data import Curve, ReportData, report_data
-
-HERE = Path(__file__).parent
-STAGE_TITLES = {
-    "measure": "Measured",
-    "judge": "Judged",
-    "learn": "Learning",
-    "select": "Selected",
-    "explore": "Explored",
-    "tasks": "Tasks",
-    "retain": "Retained",
-}
-FIRST = ("pass@", "train_accuracy", "vote_share", "groups_effective", "loss", "kept_fraction")
-COST_NAMES = {"trained": "trained on"}
+from askesis.lab.report_data import ReportData, report_data
+from askesis.web.page import render_page, span, write_page
+from askesis.web.run_charts import (
+    flow_chart,
+    headline_chart,
+    learning_charts,
+    look_estimates,
+    system_charts,
+)
 
 
 def write_report(path: Path, to: Path | None = None) -> Path:
-    """Write the page about a run; the file it was written to (default RUN/report.html).
+    """Write the page about a run or a comparison; the file it was written to.
 
-    Raises RunError where there is no run or the file cannot be written.
+    By default RUN/report.html, COMPARISON/compare.html. Raises RunError where there is neither,
+    where a file of it is missing or damaged, or where the page cannot be written.
     """
-    target = to or path / "report.html"
-    page = render(report_data(path))
-    aside = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        aside.write_text(page, encoding="utf-8", errors="backslashreplace")
-        aside.replace(target)
-    except OSError as error:
-        raise RunError(
-            f"the page cannot be written to {target} ({error.strerror or error})",
-            hint="give another file with --to",
-        ) from error
-    return target
+    from askesis.lab.compare.record import is_comparison
+
+    if is_comparison(path):
+        from askesis.web.compare import write_comparison
+
+        return write_comparison(path, to)
+    return write_page(render(report_data(path)), to or path / "report.html")
 
 
 def render(data: ReportData) -> str:
     """The page as text."""
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    alarms = alarms_of(data)
+    hero = headline_chart(data, alarms)
+    charts = [*([hero] if hero else []), *learning_charts(data, alarms)]
+    system = system_charts(data)
+    flow = flow_chart(data)
+    groups: dict[str, list[tuple[int, str]]] = {}
+    for index, made in enumerate([*charts, *system, *([flow] if flow else [])]):
+        groups.setdefault(made.pop("group"), []).append((index, made["title"]))
+    return render_page(
+        "report.html.j2",
+        {
+            "run": data.run,
+            "data": data,
+            "charts": [*charts, *system, *([flow] if flow else [])],
+            "axes": data.axes,
+            "groups": groups,
+            "tiles": tiles(data),
+            "alarms": alarms,
+            "looks": looks(data.run.looks),
+            "claims": claim_words(data.run.looks),
+            "kinds": kinds(data),
+            "config": json.dumps(data.run.config, indent=2, default=str),
+            "stages": _stage_rows(data),
+            "notices": notices(data),
+        },
     )
-    environment.filters |= {
-        "count": figures.count,
-        "share": figures.share,
-        "duration": figures.duration,
-        "size": figures.size,
-        "number": figures.number,
-    }
-    charts = [*learning_charts(data), *system_charts(data)]
-    return environment.get_template("report.html.j2").render(
-        run=data.run,
-        data=data,
-        groups=_groups(charts),
-        charts=[asdict_plain(c) for c in charts],
-        tiles=tiles(data),
-        looks=looks(data.run.looks),
-        config=json.dumps(_without_marks(data.run.config), indent=2),
-        plotly=plotly_packed(),
-        stages=_stage_rows(data),
-    )
 
 
-def _without_marks(tree: Any) -> Any:
-    """A configuration for reading."""
-    if isinstance(tree, dict):
-        return {k: _without_marks(v) for k, v in tree.items()}
-    return [_without_marks(v) for v in tree] if isinstance(tree, list) else tree
+# ---------------------------------------------------------------- figures and words
 
 
-# ---------------------------------------------------------------- charts
+def alarms_of(data: ReportData) -> list[dict[str, Any]]:
+    """One entry an alarm and metric: the rounds (from 1) it was raised after, and its words."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for alarm in data.alarms:
+        entry = found.setdefault(
+            (alarm.name, alarm.key),
+            {
+                "name": alarm.name.replace("_", " "), "key": alarm.key, "rounds": [],
+                "value": alarm.value, "threshold": alarm.threshold, "words": alarm.words,
+                "meaning": alarm.meaning, "advice": alarm.advice,
+            },
+        )  # fmt: skip
+        entry["rounds"].append(alarm.round + 1)
+    return list(found.values())
 
 
-def learning_charts(data: ReportData) -> list[dict[str, Any]]:
-    """A chart for every metric, those that say most first; what never changed is left out."""
-    found: list[dict[str, Any]] = []
-    order = [*STAGE_TITLES, *(s for s in data.curves if s not in STAGE_TITLES)]
-    for stage in order:
-        for curve in sorted(data.curves.get(stage, ()), key=_rank):
-            if len({y for y in curve.y if y is not None}) < 2:
-                continue
-            found.append(
-                {
-                    "group": STAGE_TITLES.get(stage, stage),
-                    "title": curve.key.partition("/")[2] or curve.key,
-                    "kind": "line",
-                    "curves": [curve],
-                }
-            )
-    return found
-
-
-def _rank(curve: Curve) -> int:
-    """Where a curve stands within its stage; equals keep their order."""
-    name = curve.key.partition("/")[2]
-    places = [i for i, known in enumerate(FIRST) if name.startswith(known) or f"/{known}" in name]
-    return places[0] if places else len(FIRST)
-
-
-def system_charts(data: ReportData) -> list[dict[str, Any]]:
-    """What the system was doing: seconds by stage and tokens by purpose, round by round."""
+def notices(data: ReportData) -> list[str]:
+    """What a reader must know before believing the page."""
+    run = data.run
     found = []
-    if data.times:
+    if run.state == "running":
         found.append(
-            {"group": "system", "title": "seconds by stage", "kind": "area", "curves": data.times}
+            "The run was going on when this page was written: rounds whose segment is not closed "
+            "yet are provisional, and what was said in them is not shown. Write the page again "
+            "to see more."
         )
-    if data.costs:
+    if run.state == "interrupted" and run.lines:
+        lost = sum(not x.durable for x in run.lines)
+        again = f" Its last {lost} rounds are not durable and will be made again." if lost else ""
         found.append(
-            {"group": "system", "title": "tokens by purpose", "kind": "area", "curves": data.costs}
+            f"The run was interrupted before its end.{again} askesis resume {run.path} goes on."
         )
+    if run.lines and not any(k.startswith("measure/") for k in run.last_metrics):
+        found.append(
+            "No round has been measured, so the curves below are of training alone and say "
+            f"nothing about other tasks. askesis eval {run.path} measures the kept snapshots."
+        )
+    if data.said.every > 1:
+        found.append(f"Histories of tasks are of one task in {data.said.every}, chosen by a hash.")
     return found
 
 
-def asdict_plain(chart: Mapping[str, Any]) -> dict[str, Any]:
-    """A chart as JSON values; names of costs in words."""
-    return {**chart, "curves": [_curve(c) for c in chart["curves"]]}
-
-
-def _curve(curve: Curve) -> dict[str, Any]:
-    plain = asdict(curve)
-    plain["name"] = COST_NAMES.get(curve.key, curve.key)
-    return plain
-
-
-def _groups(charts: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, str]]]:
-    """Group -> (index of the chart, its title)."""
-    found: dict[str, list[tuple[int, str]]] = {}
-    for index, chart in enumerate(charts):
-        found.setdefault(chart["group"], []).append((index, chart["title"]))
-    return found
-
-
-# ---------------------------------------------------------------- figures
+def kinds(data: ReportData) -> list[tuple[str, str, int]]:
+    """(what the filter calls it, words, how many of the attempts shown)."""
+    said = data.said.said
+    rows = [
+        ("", "all", len(said)),
+        ("right", "right", sum(s.verdict == "right" for s in said)),
+        ("wrong", "wrong", sum(s.verdict == "wrong" for s in said)),
+        ("partly", "partly right", sum(s.verdict == "partly" for s in said)),
+        ("unknown", "not judged", sum(s.verdict == "unknown" for s in said)),
+        ("cut", "truncated", sum(s.cut_off for s in said)),
+        ("newly", "newly solved", sum(s.newly for s in said)),
+        ("learnt", "learnt from", sum(s.learnt for s in said)),
+        ("error", "failed", sum(bool(s.error) for s in said)),
+    ]
+    always = ("", "right", "wrong", "cut", "newly")
+    return [row for row in rows if row[2] or row[0] in always]
 
 
 def tiles(data: ReportData) -> list[tuple[str, str]]:
@@ -177,19 +149,35 @@ def tiles(data: ReportData) -> list[tuple[str, str]]:
 
 
 def looks(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Claim evaluations as they are shown: one row a look, pass@k with intervals."""
-    found = []
-    for row in rows:
-        metrics = row["metrics"]
-        cells = {}
-        for key, value in metrics.items():
-            if key.startswith("pass@") and "/" not in key:
-                low, high = metrics.get(f"{key}/low"), metrics.get(f"{key}/high")
-                known = low is not None and high is not None
-                span = f" ({100 * low:.1f} – {100 * high:.1f})" if known else ""
-                cells[key] = figures.share(value) + span
-        found.append({**row, "cells": cells})
-    return found
+    """Evaluations as they are shown: one row a look, pass@k with intervals."""
+    return [
+        {**row, "cells": {key: span(e) for key, e in look_estimates(row).items()}} for row in rows
+    ]
+
+
+def claim_words(rows: Sequence[Mapping[str, Any]]) -> str:
+    """One sentence: what the claim tasks said of the first and of the last snapshot."""
+    claims = [r for r in rows if r["role"] == "claim" and "pass@1" in r["metrics"]]
+    if not claims:
+        return ""
+    first = claims[0]
+    alike = [r for r in claims if r["world"] == first["world"]]
+    last = alike[-1]
+    a, b = look_estimates(first)["pass@1"], look_estimates(last)["pass@1"]
+    told = f"On {figures.count(first['num_tasks'])} tasks that no round has seen, "
+    if first["snapshot"] == last["snapshot"]:
+        return f"{told}{first['snapshot']} is right in {span(a)} of its attempts."
+    told += f"pass@1 was {span(a)} for {first['snapshot']} and {span(b)} for {last['snapshot']}"
+    if None in (a["low"], a["high"], b["low"], b["high"]):
+        return f"{told}."
+    if b["low"] > a["high"]:
+        return f"{told}: higher, and the intervals do not touch."
+    if b["high"] < a["low"]:
+        return f"{told}: lower, and the intervals do not touch."
+    return (
+        f"{told}: the intervals overlap, so these figures alone show no difference "
+        "(askesis eval compares the two task by task, which sees more)."
+    )
 
 
 def _stage_rows(data: ReportData) -> list[tuple[str, str, str, float]]:
@@ -197,12 +185,3 @@ def _stage_rows(data: ReportData) -> list[tuple[str, str, str, float]]:
     whole = sum(data.run.seconds.values()) or 1.0
     rows = sorted(data.run.seconds.items(), key=lambda item: -item[1])
     return [(stage, figures.duration(s), figures.share(s / whole), s / whole) for stage, s in rows]
-
-
-@lru_cache(maxsize=1)
-def plotly_packed() -> str:
-    """The plotting library, gzipped and in base64 (about 1.9 MB instead of 4.8)."""
-    from plotly.offline import get_plotlyjs
-
-    packed = gzip.compress(get_plotlyjs().encode(), compresslevel=9, mtime=0)
-    return base64.b64encode(packed).decode("ascii")

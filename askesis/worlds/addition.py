@@ -18,7 +18,8 @@ from askesis.records import Task
 from askesis.requests import Checked
 from askesis.text.limits import unreadable
 from askesis.text.steps import split_steps
-from askesis.worlds.family import HABITS, Family, no_habit
+from askesis.worlds.family import HABITS, Family
+from askesis.worlds.habits import MATCHED, wanted_habits, with_dots
 
 MAX_DIGITS = 10
 MAX_ANSWER_CHARS = 4_096
@@ -104,20 +105,24 @@ class Addition(Family):
         sub_goal   #2 columns / ...
         filler     #...... / ...
 
+        Several with "+", "filler:" in front for dots of the same length (`askesis.worlds.habits`).
         wrong: a carry is forgotten or invented in one column.
         """
-        if habit not in HABITS:
-            raise no_habit(self.id, habit)
+        if habit.startswith(MATCHED):
+            shown = self.demonstrate(task, rng, habit.removeprefix(MATCHED), wrong=wrong)
+            plain = self.demonstrate(task, rng, wrong=wrong)
+            return None if shown is None or plain is None else with_dots(shown, plain, "\n")
+        habits = wanted_habits(self.id, habit, HABITS)
         a, b = (int(n) for n in task.data["numbers"])
         slip = int(rng.integers(len(columns(a, b)))) if wrong else -1
         worked = [*columns(a, b, slip), f"={column_sum(a, b, slip)}"]
-        if habit == "verify":
+        if "verify" in habits:
             worked.append(f"#{b}+{a}={column_sum(a, b, slip)} ok")
-        elif habit == "backtrack":
-            worked = [f"#={column_sum(a, b, int(rng.integers(len(worked) - 1)))} no", *worked]
-        elif habit == "sub_goal":
+        if "backtrack" in habits:
+            worked = [f"#={column_sum(a, b, int(rng.integers(len(columns(a, b)))))} no", *worked]
+        if "sub_goal" in habits:
             worked = [f"#{len(columns(a, b))} columns", *worked]
-        elif habit == "filler":
+        if "filler" in habits:
             worked = ["#" + "." * int(rng.integers(3, 9)), *worked]
         return "\n".join(worked)
 

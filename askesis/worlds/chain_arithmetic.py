@@ -20,7 +20,8 @@ from askesis.records import Task
 from askesis.requests import Checked
 from askesis.text.limits import unreadable
 from askesis.text.steps import split_steps
-from askesis.worlds.family import HABITS, Family, no_habit
+from askesis.worlds.family import HABITS, Family
+from askesis.worlds.habits import MATCHED, wanted_habits, with_dots
 
 MAX_VALUE = 199
 MAX_OPERATIONS = 10
@@ -125,25 +126,29 @@ class ChainArithmetic(Family):
         sub_goal   #3 steps / ...                (how many there will be)
         filler     #...... / ...
 
+        Several with "+", "filler:" in front for dots of the same length (`askesis.worlds.habits`).
         wrong: one line states a value that is off by 1, 2 or 10; the rest follows from it.
         """
-        if habit not in HABITS:
-            raise no_habit(self.id, habit)
+        if habit.startswith(MATCHED):
+            shown = self.demonstrate(task, rng, habit.removeprefix(MATCHED), wrong=wrong)
+            plain = self.demonstrate(task, rng, wrong=wrong)
+            return None if shown is None or plain is None else with_dots(shown, plain, "\n")
+        habits = wanted_habits(self.id, habit, HABITS)
         operations = list(task.data["operations"])
         slip = int(rng.integers(len(operations))) if wrong else -1
         lines = chain_lines(task, slip, rng)
         if wrong and lines[-1].endswith(f"={chain_value(task)}"):  # the slip was multiplied away
             lines = chain_lines(task, len(operations) - 1, rng)
-        if habit == "verify":
+        if "verify" in habits:
             last = lines[-1]
             lines.append(f"#{last} ok")
-        elif habit == "backtrack":
+        if "backtrack" in habits:
             # the failed line is a remark: what counts as a step starts behind it
             failed = chain_lines(task, 0, rng)[0]
             lines = [f"#{failed} no", *lines]
-        elif habit == "sub_goal":
+        if "sub_goal" in habits:
             lines = [f"#{len(operations)} steps", *lines]
-        elif habit == "filler":
+        if "filler" in habits:
             lines = ["#" + "." * int(rng.integers(3, 9)), *lines]
         return "\n".join(lines)
 

@@ -226,8 +226,14 @@ def _walks(world: Any, tasks: list[Task], streams: Streams) -> Iterator[str] | N
         for task in tasks[:50]:
             state = world.initial(task)
             end = None
-            for action in (world.demonstrate(task, rng) or "").strip():
+            if hasattr(world, "demonstrate_walk"):
+                actions = world.demonstrate_walk(task, rng) or ()
+            else:
+                actions = (world.demonstrate(task, rng) or "").strip()
+            for action in actions:
                 before = json.dumps(state)
+                if hasattr(world, "moves_left") and world.moves_left(task, state) < 1:
+                    yield "no moves are left and the task is not over"
                 end = world.step(task, state, action)
                 if json.dumps(state) != before:
                     yield "a step changed the state it was given"

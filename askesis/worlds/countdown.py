@@ -13,28 +13,36 @@ Only the last piece may leave out its value.
 
 **Several tries.** ";" separates tries, and only the last one counts. A try that begins with "#"
 is a remark and no try at all (habits of writing use remarks: "#16 no").
+
+**Walked**, step by step: see `askesis.worlds.countdown_walk`.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
 from askesis.records import Task
-from askesis.requests import Checked
+from askesis.requests import Checked, Transition
 from askesis.text.answers import marked_answer
 from askesis.text.expressions import ExpressionError, parse_expression
 from askesis.text.limits import unreadable
 from askesis.text.rationals import parse_number, write_number
 from askesis.text.steps import split_steps
-from askesis.worlds.family import HABITS, Family, no_habit
+from askesis.worlds import countdown_walk as walk
+from askesis.worlds.countdown_steps import Step, combine, moves, solve
+from askesis.worlds.family import HABITS, Family
+from askesis.worlds.habits import MATCHED, wanted_habits, with_dots
 
 MAX_TARGET = 99
 MAX_ANSWER_CHARS = 2_048
 MAX_PIECES = 16
+COUNTDOWN_HABITS = (*HABITS, "backward", "search")
 
 
 @dataclass(frozen=True)
@@ -60,19 +68,6 @@ LEVELS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One combination of two numbers: left operator right = value, all whole and not negative."""
-
-    left: int
-    operator: str
-    right: int
-    value: int
-
-    def __str__(self) -> str:
-        return f"{self.left}{self.operator}{self.right}={self.value}"
-
-
 @dataclass
 class _Reading:
     """What following an answer piece by piece found."""
@@ -86,7 +81,7 @@ class Countdown(Family):
     """Numbers and a target. difficulty 0 ... 1 goes through LEVELS in equal parts."""
 
     id = "countdown-v1"
-    truth = frozenset({"answer", "steps", "demonstration"})
+    truth = frozenset({"answer", "steps", "demonstration", "turns"})
     num_canonical = 65_539  # the union of the levels, which overlap
     max_answer_tokens = 80
 
@@ -167,87 +162,88 @@ class Countdown(Family):
         plain      7*3=21,21+12=33
         verify     7*3=21,21+12=33;#33=33 ok             (the result held against the target)
         backtrack  12-7=5,5*3=15;#15 no;7*3=21,21+12=33  (a try that fails is seen and left)
+        search     the same with one to three tries that fail
         sub_goal   #21+12=33;7*3=21,21+12=33             (the last step is named first)
+        backward   #33-12=21;7*3=21,21+12=33             (from the target to what it takes)
         filler     #......;7*3=21,21+12=33               (dots that mean nothing)
 
+        Several with "+", "filler:" in front for dots of the same length (`askesis.worlds.habits`).
         wrong: ends with a try whose steps are true but miss the target (and, with "verify",
-        are waved through all the same).
+        are waved through all the same; with "backward" the remark is true of the target).
         """
-        if habit not in HABITS:
-            raise no_habit(self.id, habit)
+        if habit.startswith(MATCHED):
+            shown = self.demonstrate(task, rng, habit.removeprefix(MATCHED), wrong=wrong)
+            plain = self.demonstrate(task, rng, wrong=wrong)
+            return None if shown is None or plain is None else with_dots(shown, plain, ";")
+        habits = wanted_habits(self.id, habit, COUNTDOWN_HABITS)
         target = int(task.data["target"])
         worked = task.data.get("truth_steps") or solve(task.data["numbers"], target)
         if worked is None:
             return None
         if wrong:
             worked = _missing(rng, task.data["numbers"], target)
-        reached = worked.rsplit("=", 1)[1]
-        if habit == "verify":
-            return f"{worked};#{reached}={target} ok"
-        if habit == "backtrack":
-            failed = _missing(rng, task.data["numbers"], target)
-            return f"{failed};#{failed.rsplit('=', 1)[1]} no;{worked}"
-        if habit == "sub_goal":
-            return f"#{worked.rsplit(',', 1)[-1]};{worked}"
-        if habit == "filler":
-            return f"#{'.' * int(rng.integers(3, 9))};{worked}"
-        return worked
+        told = []
+        if habits & {"backtrack", "search"}:
+            num_failed = int(rng.integers(1, 4)) if "search" in habits else 1
+            for _ in range(num_failed):
+                failed = _missing(rng, task.data["numbers"], target)
+                told += [failed, f"#{failed.rsplit('=', 1)[1]} no"]
+        if "backward" in habits:
+            told.append(f"#{_from_target(worked.rsplit(',', 1)[-1], target)}")
+        if "sub_goal" in habits:
+            told.append(f"#{worked.rsplit(',', 1)[-1]}")
+        if "filler" in habits:
+            told.append(f"#{'.' * int(rng.integers(3, 9))}")
+        told.append(worked)
+        if "verify" in habits:
+            told.append(f"#{worked.rsplit('=', 1)[1]}={target} ok")
+        return ";".join(told)
+
+    # ------------------------------------------------------------ walked
+
+    def initial(self, task: Task) -> Any:
+        return walk.first_state(task.data["numbers"])
+
+    def observe(self, task: Task, state: Any, seat: int = 0) -> str:
+        """The numbers that are there, as "3 7 12"."""
+        return walk.seen(state)
+
+    def step(self, task: Task, state: Any, action: Any, seat: int = 0) -> Transition:
+        return walk.stepped(task.data["numbers"], int(task.data["target"]), state, action)
+
+    def demonstrate_walk(self, task: Task, rng: np.random.Generator) -> tuple[str, ...] | None:
+        """The steps of a solution, one an action; None where there is none."""
+        worked = self.demonstrate(task, rng)
+        if worked is None:
+            return None
+        return tuple(piece.partition("=")[0] for piece in worked.split(","))
+
+    def actions(self, task: Task, state: Any) -> tuple[str, ...]:
+        """Every legal action."""
+        return walk.legal_actions(state)
+
+    def moves_left(self, task: Task, state: Any) -> int:
+        """Fewest actions to the target."""
+        return walk.moves_left(int(task.data["target"]), state)
+
+    def way_back(self, task: Task, state: Any, earlier: Any) -> tuple[str, ...] | None:
+        """Actions that lead back to an earlier state of the same walk."""
+        return walk.undone(state, earlier)
+
+
+def _from_target(last: str, target: int) -> str:
+    """The last step turned round: what the target takes for its first number."""
+    found = re.match(r"([0-9]+)([-+*/])([0-9]+)", last)
+    assert found is not None, last
+    operator, right = found[2], int(found[3])
+    turned = {"+": "-", "-": "+", "*": "/", "/": "*"}[operator]
+    value = {"+": target - right, "-": target + right, "*": target // right, "/": target * right}
+    return f"{target}{turned}{right}={value[operator]}"
 
 
 def level_of(difficulty: float) -> Level:
     """The notch of a difficulty in [0, 1]."""
     return LEVELS[min(int(difficulty * len(LEVELS)), len(LEVELS) - 1)]
-
-
-def combine(left: int, operator: str, right: int) -> Step | None:
-    """A step whose value is whole and not negative, or None."""
-    if operator == "+":
-        return Step(left, "+", right, left + right)
-    if operator == "*":
-        return Step(left, "*", right, left * right)
-    if operator == "-":
-        return Step(left, "-", right, left - right) if left >= right else None
-    return Step(left, "/", right, left // right) if right and left % right == 0 else None
-
-
-def solve(numbers: list[int], target: int) -> str | None:
-    """Steps from numbers to target by depth-first search in a fixed order, or None.
-
-    Whole, non-negative intermediate values only. Up to five numbers; more raise ValueError.
-    """
-    if len(numbers) > 5:
-        raise ValueError("the search is made for up to five numbers")
-    if len(numbers) == 1:
-        return f"{numbers[0]}={target}" if numbers[0] == target else None
-    tried: set[tuple[int, ...]] = set()
-
-    def search(pool: tuple[int, ...], steps: tuple[Step, ...]) -> tuple[Step, ...] | None:
-        if len(pool) == 1:
-            return steps if pool[0] == target else None
-        if pool in tried:
-            return None
-        tried.add(pool)
-        for step, rest in moves(pool):
-            found = search(rest, (*steps, step))
-            if found is not None:
-                return found
-        return None
-
-    found = search(tuple(sorted(numbers)), ())
-    return None if found is None else ",".join(map(str, found))
-
-
-def moves(pool: tuple[int, ...], operators: str = "+-*/") -> list[tuple[Step, tuple[int, ...]]]:
-    """Every step from a sorted pool, with the sorted pool it leaves."""
-    found = []
-    for i in range(len(pool)):
-        for j in range(i):
-            rest = [n for k, n in enumerate(pool) if k not in (i, j)]
-            for operator in operators:
-                step = combine(pool[i], operator, pool[j])
-                if step is not None:
-                    found.append((step, tuple(sorted([*rest, step.value]))))
-    return found
 
 
 def reachable(numbers: list[int], operators: str) -> set[int]:

@@ -25,7 +25,8 @@ import numpy as np
 from askesis.records import Task
 from askesis.requests import Checked, Transition
 from askesis.text.limits import unreadable
-from askesis.worlds.family import HABITS, Family, no_habit
+from askesis.worlds.family import HABITS, Family
+from askesis.worlds.habits import MATCHED, wanted_habits, with_dots
 
 SMALLEST, LARGEST = 3, 9
 NUM_SMALLEST = 479  # mazes of 3 x 3 up to turning and mirroring, counted exhaustively
@@ -123,29 +124,29 @@ class Maze(Family):
         ("#"-remarks are not needed: both moves are legal); sub_goal says "#4 moves" first;
         filler says "#......".
 
+        Several with "+", "filler:" in front for dots of the same length (`askesis.worlds.habits`).
         wrong: stops one move short of G, or takes a step that is illegal.
         """
-        if habit not in HABITS:
-            raise no_habit(self.id, habit)
+        if habit.startswith(MATCHED):
+            shown = self.demonstrate(task, rng, habit.removeprefix(MATCHED), wrong=wrong)
+            plain = self.demonstrate(task, rng, wrong=wrong)
+            return None if shown is None or plain is None else with_dots(shown, plain, "\n")
+        habits = wanted_habits(self.id, habit, HABITS)
         rows = rows_of(task)
         way = shortest_way(rows, rng)
         if way is None:
             return None
         length = len(way)
-        if habit == "backtrack":
+        if "backtrack" in habits:
             way = _with_detour(rows, way, rng)
         if wrong:
             at = int(rng.integers(len(way)))
             other = [m for m in MOVES if m != way[at]]
             changed = way[:at] + other[int(rng.integers(3))] + way[at + 1 :]
             way = way[:-1] if self.verify(task, changed).score else changed
-        if habit == "verify":
-            return f"{way}\n#G ok"
-        if habit == "sub_goal":
-            return f"#{length} moves\n{way}"
-        if habit == "filler":
-            return f"#{'.' * int(rng.integers(3, 9))}\n{way}"
-        return way
+        before = [f"#{length} moves"] if "sub_goal" in habits else []
+        before += [f"#{'.' * int(rng.integers(3, 9))}"] if "filler" in habits else []
+        return "\n".join([*before, way, *(["#G ok"] if "verify" in habits else [])])
 
     # ------------------------------------------------------------ walked
 
@@ -175,6 +176,34 @@ class Maze(Family):
             truncated=not done and num_moves >= allowed_moves(rows),
             legal=there is not None,
         )
+
+    def demonstrate_walk(self, task: Task, rng: np.random.Generator) -> tuple[str, ...] | None:
+        """A shortest way, one move an action."""
+        way = shortest_way(rows_of(task), rng)
+        return None if way is None else tuple(way)
+
+    def actions(self, task: Task, state: Any) -> tuple[str, ...]:
+        """Every legal action."""
+        rows, at = rows_of(task), (int(state["at"][0]), int(state["at"][1]))
+        return tuple(m for m in MOVES if moved(rows, at, m) is not None)
+
+    def moves_left(self, task: Task, state: Any) -> int:
+        """Fewest actions to G."""
+        rows = rows_of(task)
+        return distances(rows, find(rows, "G"))[int(state["at"][0]), int(state["at"][1])]
+
+    def way_back(self, task: Task, state: Any, earlier: Any) -> tuple[str, ...] | None:
+        """Actions that lead back to where an earlier state of the same walk was."""
+        rows, at = rows_of(task), (int(state["at"][0]), int(state["at"][1]))
+        there = (int(earlier["at"][0]), int(earlier["at"][1]))
+        distance, way = distances(rows, there), []
+        while at != there:
+            letter = next(
+                m for m in MOVES if distance.get(_at(rows, at, m), -1) == distance[at] - 1
+            )
+            way.append(letter)
+            at = _at(rows, at, letter)
+        return tuple(way)
 
 
 def size_of(difficulty: float) -> int:
@@ -207,9 +236,8 @@ def moved(rows: list[str], at: Place, letter: str) -> Place | None:
     return (r, c) if inside and rows[r][c] != "#" else None
 
 
-def shortest_way(rows: list[str], rng: np.random.Generator | None = None) -> str | None:
-    """A shortest way from S to G: the same one always, or one at random; None where none is."""
-    goal, start = find(rows, "G"), find(rows, "S")
+def distances(rows: list[str], goal: Place) -> dict[Place, int]:
+    """Moves to a place from every place that it can be reached from."""
     distance = {goal: 0}
     queue = deque([goal])
     while queue:
@@ -219,6 +247,13 @@ def shortest_way(rows: list[str], rng: np.random.Generator | None = None) -> str
             if there is not None and there not in distance:
                 distance[there] = distance[at] + 1
                 queue.append(there)
+    return distance
+
+
+def shortest_way(rows: list[str], rng: np.random.Generator | None = None) -> str | None:
+    """A shortest way from S to G: the same one always, or one at random; None where none is."""
+    goal, start = find(rows, "G"), find(rows, "S")
+    distance = distances(rows, goal)
     if start not in distance:
         return None
     at, way = start, ""
@@ -233,6 +268,11 @@ def shortest_way(rows: list[str], rng: np.random.Generator | None = None) -> str
         way += letter
         at = moved(rows, at, letter) or at
     return way
+
+
+def _at(rows: list[str], at: Place, letter: str) -> Place:
+    """Where you are after a move, legal or not."""
+    return moved(rows, at, letter) or at
 
 
 def _with_detour(rows: list[str], way: str, rng: np.random.Generator) -> str:

@@ -45,8 +45,8 @@ class Preferences(Family):
     noise: probability that an annotator says the opposite, in [0, 0.5]. sharpness: how sure one is
     about the whole range of gold scores, above 0; 8 is sure of half of it at 98 %. cycle: share of
     the cyclic part in what is preferred, in [0, 1]. slips: probability that an answer shown to
-    annotators has a letter left out, doubled or in place of another, in [0, 1]; without, what learns
-    from pairs never sees what is no order of the letters, and thinks the best of it.
+    annotators has a letter left out, doubled or in place of another, in [0, 1]; without, what
+    learns from pairs never sees what is no order of the letters, and thinks the best of it.
     """
 
     id = "preferences-v1"

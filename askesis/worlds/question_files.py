@@ -185,7 +185,12 @@ def _as_text(value: Any, column: str, where: str) -> str:
             f"column {column!r} in {where}", expected="text or a number", found=_type(value)
         )
     if not text.strip():
-        raise WorldError(f"column {column!r} in {where} is empty")
+        raise WorldError(
+            f"column {column!r} in {where} is empty",
+            expected="text or a number",
+            found=repr(text[:40]),
+            hint="Fill it in, or take that line out",
+        )
     return text
 
 

@@ -9,8 +9,8 @@ _PAGE = "docs/worlds.md"
 WORLDS: dict[str, Row] = {
     "countdown-v1": Row(
         "askesis.worlds.countdown:Countdown",
-        "reach a target from three or four numbers, using each once; steps and their truth",
-        "answer, steps, demonstration",
+        "reach a target from three or four numbers, using each once; as one answer, or walked",
+        "answer, steps, demonstration, turns",
         page=_PAGE,
     ),
     "chain_arithmetic-v1": Row(
@@ -35,6 +35,12 @@ WORLDS: dict[str, Row] = {
         "askesis.worlds.preferences:Preferences",
         "order letters to a hidden taste; annotators' preferences, with noise and cycles",
         "answer, preference",
+        page=_PAGE,
+    ),
+    "garden_path-v1": Row(
+        "askesis.worlds.garden_path:GardenPath",
+        "say letters backwards after reading writers who begin wrongly; all answers can be listed",
+        "answer, listed answers",
         page=_PAGE,
     ),
     "reasoning_gym": Row(

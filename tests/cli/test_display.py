@@ -13,6 +13,7 @@ from rich.console import Console
 from askesis.budget import Meter
 from askesis.cli.display import LiveDisplay, PlainDisplay, open_display
 from askesis.cli.pace import Pace, total
+from askesis.measure.alarms.alarm import Alarm
 from askesis.plan import Budget, Parts, Phase, Plan, Until
 from askesis.protocols import Gauge
 from askesis.run import Position
@@ -211,3 +212,28 @@ def test_a_panel_can_be_drawn_while_a_run_counts():
         sys.setswitchinterval(interval)
         over.set()
         thread.join()
+
+
+def raised(name: str = "forgetting", at: int = 1) -> Alarm:
+    return Alarm(name, at, "measure/pass@1", 4.0, 3.0, "it fell from 0.5 to 0.3", "m", "a")
+
+
+def test_an_alarm_is_a_line_of_its_own():
+    out = io.StringIO()
+    display = PlainDisplay(Console(file=out, width=200))
+    display.run_began(fake_run())
+    display.alarmed(raised())
+    display.stop()
+    assert "alarm forgetting after round 2: it fell from 0.5 to 0.3" in out.getvalue()
+
+
+def test_the_panel_lists_alarms_and_the_line_stays_above_it():
+    out = io.StringIO()
+    display = LiveDisplay(Console(file=out, width=100, force_terminal=True))
+    display.run_began(fake_run())
+    display.alarmed(raised())
+    display.alarmed(raised("reward_hacking", 4))
+    display.run_ended("done")
+    text = out.getvalue()
+    assert "it fell from 0.5 to 0.3" in text
+    assert "alarms: forgetting (round 2), reward_hacking (round 5)" in text

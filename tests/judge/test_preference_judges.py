@@ -62,7 +62,8 @@ def test_against_an_opponent_only_the_learner_gets_verdicts():
 
 
 def test_who_has_nobody_to_be_compared_with_is_unknown():
-    assert [v.value for v in host().judge(WinRate(num_votes=0), group("w"))] == [None]
+    with pytest.raises(ConfigError, match=r"found a group of one. --explore.num-attempts 2"):
+        host().judge(WinRate(num_votes=0), group("w"))
     alone = host().judge(WinRate(opponents="opponent"), group("wx"))
     assert [v.value for v in alone] == [None, None]
     failed = replace(group("wx").attempts[1], stop=StopReason.FAILED)

@@ -58,7 +58,10 @@ class Learning:
     def __init__(self, seed: int = 0, shelf: Any = None) -> None:
         self.streams, self.shelf = Streams(seed), shelf
         self.counts: Counter[str] = Counter()
-        self.meter = SimpleNamespace(add=lambda k, n: self.counts.update({k: n}))
+        self.meter = SimpleNamespace(
+            add=lambda k, n: self.counts.update({k: n}),
+            trained=lambda n, size: self.counts.update({"trained": n}),
+        )
 
     def generator(self, *place: object) -> np.random.Generator:
         return self.streams.generator(*place)

@@ -8,14 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from askesis.errors import ConfigError
-from askesis.learn.batching import (
-    collate,
-    longest,
-    micro_batches,
-    size_of,
-    step_norm,
-    steps_of_epoch,
-)
+from askesis.learn.batch import collate, size_of, step_norm
+from askesis.learn.batching import longest, micro_batches, steps_of_epoch
 from askesis.records import Sample, Sequence
 from tests.learn.fakes import samples
 

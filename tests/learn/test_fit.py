@@ -15,10 +15,10 @@ from tests.learn.fakes import Net, samples
 
 
 def test_fitting_stops_by_itself_with_the_best_weights_it_saw():
-    model, apart = Net(), samples(20, seed=9)
+    model, apart = Net(), samples(12, seed=9)
     seen = []
     report = fit(
-        model, samples(60), apart, learning_rate=0.05, batch_tokens=300, num_warmup=5,
+        model, samples(40), apart, learning_rate=0.05, batch_tokens=300, num_warmup=5,
         evaluate_every=5, patience=2, max_updates=2000, on_progress=seen.append,
     )  # fmt: skip
     assert report["stopped"] == "held_out_loss"

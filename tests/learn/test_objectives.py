@@ -16,7 +16,7 @@ import torch
 from askesis.config import Watch, from_tree, to_tree
 from askesis.errors import ConfigError
 from askesis.formulas.divergences import kl
-from askesis.learn.batching import Batch, collate, step_norm
+from askesis.learn.batch import Batch, collate, step_norm
 from askesis.learn.objectives.leashes import EntropyBonus, KLToReference, ValueLoss
 from askesis.learn.objectives.likelihood import (
     AnchoredLikelihood,
@@ -32,6 +32,7 @@ from askesis.learn.objectives.preference import (
     Preference,
     SimPO,
 )
+from askesis.learn.objectives.regression import PairRegression
 from askesis.learn.objectives.reward_models import (
     Distillation,
     ImplicitReward,
@@ -98,6 +99,8 @@ CASES: dict[str, Any] = {
     "ipo": Preference(loss="ipo"),
     "hinge": Preference(loss="hinge"),
     "robust": Preference(loss="robust", smoothing=0.1),
+    "sharpening": PairRegression(),
+    "xpo": PairRegression(bonus_coef=0.1),
     "kto": KTO(),
     "simpo": SimPO(),
     "orpo": ORPO(),

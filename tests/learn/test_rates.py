@@ -37,6 +37,28 @@ def test_the_infinite_schedule_goes_on_over_rounds_and_is_not_warmed_up_again():
     assert rates[2] == rates[3] == pytest.approx(0.1)
 
 
+def test_the_infinite_schedule_anneals_when_the_model_is_to_be_used():
+    learn = Learn(
+        schedule="infinite", warmup_updates=2, cooldown_updates=4, level=0.25, anneal_after=6,
+        anneal_updates=4, anneal_floor=0.01, num_updates=1, batch_tokens=1000, learning_rate=0.4,
+    )  # fmt: skip
+    model, rates = Net(), []
+    for i in range(12):
+        learn.learn(Learning(i), model, samples(4), [])
+        rates.append(model.optimizer.param_groups[0]["lr"] / 0.4)
+    # card [13]: level until the anneal begins, then level * (floor / level) ** q, q = 1/4 to 1
+    falling = [0.25 * (0.01 / 0.25) ** q for q in (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)]
+    assert rates == pytest.approx([0.5, 1.0, 1.0, 0.625, 0.25, 0.25, *falling])
+    for bad in (
+        {"anneal_after": 5},
+        {"schedule": "infinite", "anneal_after": 9},
+        {"schedule": "infinite", "anneal_floor": 0.5},
+        {"schedule": "infinite", "anneal_updates": 0},
+    ):
+        with pytest.raises(ConfigError, match=r"Learn\.anneal_\w+ is out of range; expected"):
+            Learn(**bad)
+
+
 def test_a_saved_optimiser_remembers_where_the_infinite_schedule_is(tmp_path):
     learn = Learn(
         schedule="infinite", warmup_updates=10, cooldown_updates=20, num_updates=3, batch_tokens=60

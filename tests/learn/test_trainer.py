@@ -11,9 +11,10 @@ import torch
 
 from askesis.errors import ConfigError, ModelError
 from askesis.learn.batching import micro_batches
+from askesis.learn.checks import fitting
 from askesis.learn.optimizer import open_optimizer
 from askesis.learn.supervised import Supervised
-from askesis.learn.trainer import Trainer, fitting
+from askesis.learn.trainer import Trainer
 from askesis.records import Sample, Sequence
 from tests.learn.fakes import Net, gradients, samples
 
@@ -148,8 +149,37 @@ def test_weights_that_are_not_finite_end_the_run_with_a_hint():
     optimizer = open_optimizer(model, betas=(0.9, 0.95), weight_decay=0.0)
     with torch.no_grad():
         model.module.inner.bias.fill_(float("nan"))
-    with pytest.raises(ModelError, match="lower learning-rate"):
+    with pytest.raises(ModelError, match=r"learning-rate 0\.033 or less"):
         trainer(model).update(optimizer, samples(3), 0.1)
+
+
+def test_metrics_of_several_objectives_stand_below_their_names():
+    @dataclass(frozen=True)
+    class KLToNowhere(Supervised):
+        def __call__(self, out: Any, batch: Any, norm: Any) -> Any:
+            loss, _ = super().__call__(out, batch, norm)
+            return loss, {"likely": loss.detach() * 3}
+
+    def metrics(*objectives: Any) -> dict[str, float]:
+        made = Trainer(Net(), objectives, micro_batch_tokens=10**6, max_grad_norm=0.0)
+        return made.gradient(samples(4)).metrics
+
+    alone = metrics(KLToNowhere())
+    assert alone.keys() == {"likely"}
+    several = metrics(KLToNowhere(), Supervised(coef=0.5), KLToNowhere(coef=2.0))
+    assert several.keys() == {
+        "kl_to_nowhere/loss_share",
+        "kl_to_nowhere/likely",
+        "supervised/loss_share",
+        "kl_to_nowhere_2/loss_share",
+        "kl_to_nowhere_2/likely",
+    }
+    loss = alone["likely"] / 3
+    assert several["kl_to_nowhere_2/likely"] == pytest.approx(alone["likely"])
+    shares = [
+        several[f"{n}/loss_share"] for n in ("kl_to_nowhere", "supervised", "kl_to_nowhere_2")
+    ]
+    assert shares == pytest.approx([loss, 0.5 * loss, 2 * loss])
 
 
 def test_long_gradients_are_scaled_down():
@@ -202,7 +232,7 @@ def test_samples_that_do_not_fit_are_refused_by_name():
     with pytest.raises(ConfigError, match="handed to the learner of 'policy'"):
         trainer(model).check(samples(1, model="critic"))
     bare = Sample("policy", (Sequence(np.arange(3, dtype=np.int32), {}),))
-    with pytest.raises(ConfigError, match="need the columns weight"):
+    with pytest.raises(ConfigError, match="needs the columns weight"):
         trainer(model).check([bare])
 
     @dataclass(frozen=True)

@@ -65,12 +65,53 @@ def test_the_figures_of_a_handful_of_attempts_are_exact():
     assert found["score"] == pytest.approx(2.5 / 6)
     assert found["distinct_correct"] == 0.5
     assert found["tokens_per_attempt"] == pytest.approx(2.333, abs=1e-3)
+    assert found["tokens_per_right"] == 2.0
+    assert found["tokens_per_wrong"] == pytest.approx((4 + 2) / 2)  # by task: 4, and 3, 3, 0
+    assert "steps_per_attempt" not in found and "best_of@3" not in found
     assert found["truncated_fraction"] == found["failed_fraction"] == pytest.approx(1 / 6)
 
 
 def test_a_score_that_looks_at_more_than_the_answer_does_not_break_the_vote():
     scored = [[Scored(1.0, "7"), Scored(1.0, "7"), Scored(0.0, "7")]] * 2
     assert ability(scored, 1.0, [3])["majority@3"] == 1.0
+
+
+class TellsHalf:
+    """A judge that values the right answers of even sums at 1 and knows nothing of odd ones."""
+
+    async def judge(self, ctx, group):
+        return [
+            Verdict("half", About(a.id), VerdictKind.OUTCOME, value)
+            for a in group.attempts
+            for value in [float(a.text == str(eval_sum(a.task.prompt)))]
+            if eval_sum(a.task.prompt) % 2 == 0
+        ]
+
+
+def test_best_of_k_under_a_judge_lies_between_one_attempt_and_k():
+    part = Ability(num_tasks=64, num_attempts=8, ks=(4,), judge=TellsHalf())
+    found, _ = measured(part)
+    # where it knows it gets pass@k, elsewhere pass@1: about half way, 64 tasks of 8 attempts
+    for k in (4, 8):
+        middle = (found["pass@1"] + found[f"pass@{k}"]) / 2
+        assert found[f"best_of@{k}"] == pytest.approx(middle, abs=0.1)
+    plain, _ = measured(Ability(num_tasks=64, num_attempts=8, ks=(4,)))
+    assert plain == {k: v for k, v in found.items() if not k.startswith("best_of")}
+
+
+def test_figures_by_difficulty_average_to_the_whole():
+    # difficulty of a+b is a / 9: bins of 0..4 and 5..9
+    found, _ = measured(Ability(num_tasks=64, num_attempts=4, num_bins=2))
+    num = [found[f"num_tasks_of_bin/{b}"] for b in (0, 1)]
+    assert sum(num) == 64 and min(num) > 10
+    for name in ("pass@1", "pass@4", "majority@4", "distinct_correct"):
+        parts = [found[f"{name}_of_bin/{b}"] for b in (0, 1)]
+        assert sum(p * n for p, n in zip(parts, num, strict=True)) / 64 == pytest.approx(
+            found[name]
+        )
+        assert found[f"{name}_of_bin/1/low"] <= parts[1] <= found[f"{name}_of_bin/1/high"]
+    easy, _ = measured(Ability(num_tasks=8, num_attempts=1, num_bins=4, difficulty=0.1))
+    assert "pass@1_of_bin/0" in easy and "pass@1_of_bin/3" not in easy
 
 
 def test_a_start_with_a_hint_is_never_measured():
@@ -177,6 +218,7 @@ def test_votes_show_confidence_not_accuracy():
     [
         lambda: Ability(num_tasks=1), lambda: Ability(ks=(9,)), lambda: Ability(threshold=0.0),
         lambda: Ability(top_p=1.5), lambda: Groups(threshold=2.0), lambda: Ability(difficulty=-0.1),
+        lambda: Ability(num_bins=-1),
     ],
 )  # fmt: skip
 def test_values_out_of_range_are_refused(wrong):

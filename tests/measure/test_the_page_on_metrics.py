@@ -10,6 +10,8 @@ import numpy as np
 from askesis.context import Verdicts
 from askesis.learn.credit import GeneralisedAdvantages, KLInReward
 from askesis.learn.learner import Learn
+from askesis.learn.pair_columns import AdvantageGap, PairBeta, PairLabel
+from askesis.learn.reference_point import ReferencePoint
 from askesis.measure.ability import Ability
 from askesis.measure.groups import Groups, Votes
 from askesis.measure.preferences import PreferenceAccuracy
@@ -19,24 +21,41 @@ from askesis.retain.keep_or_revert import KeepOrRevert
 from askesis.retain.replay import Replay
 from askesis.select.advantages import GroupAdvantages, RunningAdvantages
 from askesis.select.group_accuracy import GroupAccuracy
+from askesis.select.labelled import Labelled
 from askesis.select.outcomes import Outcomes
 from askesis.select.pairs import BestAndWorst
+from askesis.select.sets import CorrectSets, Rankings
 from askesis.select.threshold import Threshold
 from askesis.tasks.difficulty_mixed import DifficultyMixed
 from tests.explore.host import Host, Sums, attempt, says, view
 from tests.learn.fakes import Learning, Net, samples
+from tests.measure.drift_keys import drift_keys
+from tests.measure.every_key import own_attempt_keys
+from tests.measure.steered_keys import steered_keys
+from tests.measure.walked_keys import walked_keys
 from tests.recipes.matrix_game import MatrixGame
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
 def on_the_page() -> set[str]:
-    return set(re.findall(r"^\| `([^`]+)` \|", PAGE.read_text(), re.MULTILINE))
+    """The keys; a row "key[/low, /high]" stands for three."""
+    keys: set[str] = set()
+    for key in re.findall(r"^\| `([^`]+)` \|", PAGE.read_text(), re.MULTILINE):
+        name, bracket, _ = key.partition("[/low, /high]")
+        keys |= {name + end for end in (("", "/low", "/high") if bracket else ("",))}
+    return keys
 
 
 def generalised(key: str) -> str:
-    key = re.sub(r"@(?!1\b)\d+", "@<k>", key)
+    key = re.sub(r"@(?!1(?:\b|_))\d+", "@<k>", key)
+    key = re.sub(r"@<k>/\d+", "@<k>/<s>", key)
+    key = re.sub(r"_of_bin/\d+", "_of_bin/<bin>", key)
+    key = re.sub(r"^measure/turn_accuracy/\d+", "measure/turn_accuracy/<turn>", key)
     key = re.sub(r"^tasks/share_of_bin/\d+", "tasks/share_of_bin/<bin>", key)
+    key = re.sub(r"^measure/drift/kl_(base|previous)", "measure/drift/kl_<snapshot>", key)
+    key = re.sub(r"^measure/drift/distinct_\d+", "measure/drift/distinct_<n>", key)
+    key = re.sub(r"^measure/world/main/", "measure/world/<world>/", key)
     return re.sub(r"^(learn|retain/replay)/policy/", r"\1/<model>/", key)
 
 
@@ -74,6 +93,9 @@ def emitted() -> set[str]:
         GroupAdvantages(),
         RunningAdvantages(),
         GroupAccuracy(),
+        Labelled(),
+        CorrectSets(),
+        Rankings(),
         Outcomes(),
         BestAndWorst(),
     ):
@@ -92,13 +114,17 @@ def emitted() -> set[str]:
 
     for part in (Ability(num_tasks=4, num_attempts=3, ks=(2,)), Groups(), Votes()):
         ctx = host.context("measure")
-        note("measure", part.measure(ctx, view(groups, [*votes, *truth])), ctx)
+        note("measure", part.measure(ctx, view([*groups, pair], [*votes, *truth])), ctx)
 
     rows = [Sample("policy", (Sequence(np.arange(2, dtype=np.int32), dict.fromkeys(
         ("weight", "logp_old", "logp_reference", "value_old"), np.ones(2, np.float32))),),
         {"advantage": 1.0, "reward": 1.0})]  # fmt: skip
     for maker in (KLInReward(), GeneralisedAdvantages()):
         note("learn/policy", maker(rows)[1], host.context("learn"))
+    note("learn/policy", ReferencePoint(of="own")(rows, rows)[1], host.context("learn"))
+    margins = [Sample("policy", rows[0].sequences, {"margin": 1.0})]
+    for maker in (PairLabel(), PairBeta(), AdvantageGap()):
+        note("learn/policy", maker(margins)[1], host.context("learn"))
 
     replay = Replay()
     state = replay.observe(ctx, {}, view([], samples={"policy": samples(3)}))
@@ -112,6 +138,8 @@ def emitted() -> set[str]:
     keep.on_phase_start(ctx)
     host.shelf.learnt(model, 0)
     note("retain", keep.settle(ctx, view([]), None), ctx)
+    keys |= own_attempt_keys() | drift_keys() | steered_keys()
+    keys |= walked_keys()
     return {generalised(k) for k in keys}
 
 

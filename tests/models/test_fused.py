@@ -49,7 +49,12 @@ def test_attention_has_the_derivative_of_finite_differences(heads, kv):
     assert any(block.prefix is not None for block in packing.blocks)
     qkv = noise(len(packing.tokens), (heads + 2 * kv) * 4)
     angles = packing.positions[:, None].double() * torch.tensor([1.0, 0.1])
-    assert gradcheck(lambda x: attend(x, angles.cos(), angles.sin(), packing, heads, kv), (qkv,))
+
+    def attention(x):
+        return attend(x, angles.cos(), angles.sin(), packing, heads, kv)
+
+    # Every element once; along random directions for the simpler ways of grouping heads.
+    assert gradcheck(attention, (qkv,), fast_mode=(heads, kv) != (4, 2))
 
 
 @pytest.mark.parametrize("chunk", [10**6, 2 * 7], ids=["whole", "in chunks"])

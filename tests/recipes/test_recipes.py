@@ -165,7 +165,7 @@ def test_every_recipe_runs_by_name_on_the_tiny_model(tmp_path, quick_warm_start,
     store = RunStore.open(tmp_path / "run")
     attempts = list(store.read("attempts"))
     assert len(store.rounds()) == 2 * len(plan.phases)
-    assert {a.purpose for a in attempts} <= {Purpose.TRAIN, Purpose.DEMONSTRATION}
+    assert {a.purpose for a in attempts} <= {Purpose.TRAIN, Purpose.DEMONSTRATION, Purpose.PROBE}
     assert len({a.id for a in attempts}) == len(attempts)
     store.close()
 

@@ -19,9 +19,12 @@ from askesis.formulas.supervised import anchored_nll
 from askesis.learn.objectives.rows import (
     LAZY,
     Mean,
+    as_rows,
     averaging,
+    by_row,
     check,
     one_of,
+    per_row,
     per_token,
     row_sum,
     share,
@@ -73,7 +76,7 @@ class NegativeAware:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         weight, correct = batch.column("weight"), per_token(batch, "correct")
         make = token_ratio if self.ratio == "token" else sequence_ratio
-        ratio = make(out.logp, batch.column("logp_old"), weight)
+        ratio = by_row(batch, make, out.logp, batch.column("logp_old"), weight)
         accuracy = per_token(batch, "accuracy")
         loss = nft(ratio, correct, accuracy, self.negative_coef, self.floor, self.least)
         weighed, count = averaging(batch, weight, self.mean, norm, self.max_tokens)
@@ -126,16 +129,16 @@ class LeftoverLunch:
     def __call__(
         self, out: Any, batch: Any, norm: Mapping[str, float]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        weight, advantage = batch.column("weight"), batch.column("advantage")
-        if advantage.ndim == 2:  # a column of tokens: the same on all that are learnt
-            advantage = advantage.gather(1, weight.ne(0).int().argmax(1, keepdim=True))[:, 0]
+        weight, advantage = batch.column("weight"), per_row(batch, "advantage")
         reference = batch.column("logp_reference") if "logp_reference" in self.needs else None
+        columns = [out.logp, weight] + ([] if reference is None else [reference])
+        logp, mask, *others = as_rows(batch, *columns)
         loss = leftover_lunch(
-            out.logp,
-            weight,
+            logp,
+            mask,
             advantage,
             norm["sequences"],
-            reference,
+            others[0] if others else None,
             self.importance,
             self.clip,
             self.kl_coef,
@@ -230,8 +233,11 @@ class AnchoredLikelihood:
             reference = masked(batch.column("logp_reference"), weight)
             each, real = kl_estimate(masked(out.logp, weight), reference, "k3"), weight
         else:
-            width, real = weight.shape[1], weight[:, 1:]
-            each = kl(out.logits_reference.detach()[:, : width - 1], out.logits[:, : width - 1])
+            reference, policy, real = out.logits_reference.detach(), out.logits, weight
+            if weight.ndim == 2:  # position t predicts token t + 1
+                last, real = weight.shape[1] - 1, weight[:, 1:]
+                reference, policy = reference[:, :last], policy[:, :last]
+            each = kl(reference, policy)
         distance = weighted_mean(each, (real != 0).to(each.dtype), norm["tokens"])
         return anchored_nll(nll, distance, self.kl_coef), {
             "nll": nll.detach(),

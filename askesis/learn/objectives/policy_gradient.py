@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -18,7 +19,16 @@ from askesis.formulas.policy_gradient import (
     sequence_ratio,
     token_ratio,
 )
-from askesis.learn.objectives.rows import LAZY, Mean, averaging, check, one_of, per_token, share
+from askesis.learn.objectives.rows import (
+    LAZY,
+    Mean,
+    averaging,
+    by_row,
+    check,
+    one_of,
+    per_token,
+    share,
+)
 
 Ratio = Literal["token", "sequence"]
 
@@ -121,7 +131,7 @@ class ClippedPolicyGradient:
         weight, advantage = batch.column("weight"), per_token(batch, "advantage")
         old, tokens = batch.column("logp_old"), norm["tokens"]
         make = token_ratio if self.ratio == "token" else sequence_ratio
-        ratio = make(out.logp, old, weight)
+        ratio = by_row(batch, make, out.logp, old, weight)
         loss = clipped(ratio, advantage, self.clip_low, self.clip_high, self.dual_clip or None)
         stopped = is_clipped(ratio, advantage, self.clip_low, self.clip_high)
         gap = masked(out.logp.detach(), weight) - masked(old, weight)
@@ -134,8 +144,9 @@ class ClippedPolicyGradient:
         }
         if self.importance_cap:
             sampled = batch.column("logp_sampling")
-            cap, level = self.importance_cap, self.importance_level
-            importance = truncated_weight(old, sampled, weight, cap, level)
+            cap = self.importance_cap
+            truncated = partial(truncated_weight, cap=cap, level=self.importance_level)
+            importance = by_row(batch, truncated, old, sampled, weight)
             loss = loss * importance
             metrics["importance"] = share(importance, weight, tokens)
             metrics["importance/capped"] = share((importance >= cap).to(loss.dtype), weight, tokens)

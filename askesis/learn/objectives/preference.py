@@ -23,7 +23,7 @@ from askesis.formulas.preference_free import (
     orpo_term,
     simpo,
 )
-from askesis.learn.objectives.rows import LAZY, check, one_of, pairs, row_mean, row_sum
+from askesis.learn.objectives.rows import LAZY, check, one_of, pairs, per_row, row_mean, row_sum
 
 Loss = Literal["logistic", "ipo", "hinge", "robust"]
 
@@ -170,7 +170,7 @@ class KTO:
         weight, num = batch.column("weight"), norm["sequences"]
         gap = masked(out.logp, weight) - masked(batch.column("logp_reference"), weight)
         ratio = row_sum(batch, gap, weight)
-        good, kl = batch.column("label") > 0.5, batch.column("kl").clamp(min=0)
+        good, kl = per_row(batch, "label") > 0.5, per_row(batch, "kl").clamp(min=0)
         loss = kto(ratio, good, kl, self.beta, num, self.desirable_coef, self.undesirable_coef)
         right = ((ratio > kl) == good).to(loss.dtype)
         return loss, {

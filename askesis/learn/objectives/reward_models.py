@@ -21,11 +21,13 @@ from askesis.formulas.reward_models import (
 from askesis.learn.objectives.rows import (
     LAZY,
     Mean,
+    as_rows,
     at_last,
     averaging,
     check,
     one_of,
     pairs,
+    per_row,
     per_token,
     row_sum,
     share,
@@ -157,10 +159,12 @@ class LabelledReward:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         weight = batch.column("weight")
         if self.where == "last":
-            score, label, num = at_last(out.value, weight), batch.column("label"), norm["sequences"]
-            if label.ndim == 2:
-                label = at_last(label, weight)
-            weight = (weight != 0).any(-1).to(score.dtype)
+            num, (value, rows) = norm["sequences"], as_rows(batch, out.value, weight)
+            score, weight = at_last(value, rows), (rows != 0).any(-1).to(value.dtype)
+            if "label" in batch.sample_columns:
+                label = per_row(batch, "label")
+            else:
+                label = at_last(as_rows(batch, batch.column("label"))[0], rows)
         else:
             score, label, num = out.value, per_token(batch, "label"), norm["tokens"]
         return label_loss(score, label, weight, num), _label_metrics(score, label, weight, num)
@@ -194,7 +198,7 @@ class ImplicitReward:
         gap = masked(out.logp, weight) - masked(batch.column("logp_reference"), weight)
         score = self.beta * row_sum(batch, gap, (weight != 0).to(gap.dtype))
         has = row_sum(batch, torch.ones_like(gap), (weight != 0).to(gap.dtype)) > 0
-        label, real = batch.column("label"), has.to(score.dtype)
+        label, real = per_row(batch, "label"), has.to(score.dtype)
         return label_loss(score, label, real, num), _label_metrics(score, label, real, num)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
 import torch
@@ -56,6 +56,37 @@ def averaging(
         return sequence_shares(weight), norm["sequences"]
     totals = weight.new_zeros(batch.num_samples).index_add(0, batch.sample, weight.abs())
     return weight / totals.clamp(min=1e-30)[batch.sample], norm["sequences"]
+
+
+def per_row(batch: Any, name: str) -> Tensor:
+    """A number of each sequence, (B,), of each array sample, (num_samples,).
+
+    Of a column with a number per token it is that of the first learnt one.
+    """
+    if name in batch.sample_columns:
+        found = batch.sample_columns[name]
+        return found if batch.column("weight").ndim == 1 else found[batch.sample]
+
+    def first(weight: Tensor, x: Tensor) -> Tensor:
+        return x.gather(1, weight.ne(0).int().argmax(1, keepdim=True))[:, 0]
+
+    return first(*as_rows(batch, batch.column("weight"), batch.column(name)))
+
+
+def as_rows(batch: Any, *columns: Tensor) -> list[Tensor]:
+    """Columns as rows of sequences, (B, T); those of array samples (N,) as (num_samples, T),
+    padded with 0 on the right."""
+    if columns[0].ndim == 2:
+        return list(columns)
+    shape = (batch.num_samples, int(batch.lengths.max()))
+    where = (batch.sample, batch.place)
+    return [x.new_zeros(shape).index_put(where, x) for x in columns]
+
+
+def by_row(batch: Any, formula: Callable[..., Tensor], *columns: Tensor) -> Tensor:
+    """A formula over whole rows, (B, T) -> (B, T), in the shape of the columns."""
+    found = formula(*as_rows(batch, *columns))
+    return found if columns[0].ndim == 2 else found[batch.sample, batch.place]
 
 
 def row_sum(batch: Any, x: Tensor, weight: Tensor) -> Tensor:
