@@ -58,16 +58,18 @@ def evidence_lines() -> list[str]:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, whole in experiments().items():
-        metric, arms = whole["metric"], whole["arms"]
+        metric, arms, recipe = whole["metric"], whole["arms"], recipe_of(name, whole)
         ends = [
             _mean([r["end"][metric] for r in arms[a]["seeds"]]) if a in arms else None
-            for a in ("rft", name)
+            for a in ("rft", recipe)
         ]
-        start = _mean([r["start"][metric] for r in arms[name]["seeds"]])
+        start = _mean([r["start"][metric] for r in arms[recipe]["seeds"]])
         cells = ["" if x is None else f"{100 * x:.1f}" for x in (start, *ends)]
         cells += [_verdict(_found(name, whole, first)) for first in ("start", "rft")]
         lines.append(
-            f"| [`{name}`](results/{name}.md) | {arms[name]['world']} | " + " | ".join(cells) + " |"
+            f"| [`{name}`](results/{name}.md) | {arms[recipe]['world']} | "
+            + " | ".join(cells)
+            + " |"
         )
     lines += [
         "",
@@ -79,9 +81,14 @@ def evidence_lines() -> list[str]:
 
 
 def experiments() -> dict[str, dict[str, Any]]:
-    """Every recipe's experiment that was made, by name."""
+    """Every experiment about a recipe that was made, by the name of its plan."""
     found = {p.stem: _read(p) for p in sorted((ROOT / "results").glob("*.json"))}
-    return {k: v for k, v in found.items() if "comparisons" in v and k in v.get("arms", {})}
+    return {k: v for k, v in found.items() if "comparisons" in v and recipe_of(k, v) in v["arms"]}
+
+
+def recipe_of(name: str, whole: dict[str, Any]) -> str:
+    """The arm an experiment is about: `dpo` of the plan `dpo`, and of the second one, `dpo_2`."""
+    return name if name in whole["arms"] else name.rpartition("_")[0]
 
 
 def verdicts() -> dict[str, dict[str, str]]:
@@ -90,15 +97,18 @@ def verdicts() -> dict[str, dict[str, str]]:
     for name, whole in experiments().items():
         asked = {"it learns": "start", "more than rft": "rft"}
         rows = {words: _found(name, whole, first) for words, first in asked.items()}
-        found[name] = {words: c["verdict"] for words, c in rows.items() if c is not None}
+        said = {words: c["verdict"] for words, c in rows.items() if c is not None}
+        found[recipe_of(name, whole)] = said  # of a second plan, the second
     return found
 
 
 def evidence_paragraph(name: str, whole: dict[str, Any]) -> str:
     """What a recipe's page says of its experiment."""
     said = [f"{c['what']}: {_verdict(c)} in {c['metric']}" for c in whole["comparisons"]]
-    world = whole["arms"][name]["world"]
-    text = f"On `{world}`, {len(whole['arms'][name]['seeds'])} seeds: {'; '.join(said)}."
+    arm = whole["arms"][recipe_of(name, whole)]
+    text = f"On `{arm['world']}`, {len(arm['seeds'])} seeds: {'; '.join(said)}."
+    if name + "_2" in experiments():
+        text += f" A second plan: [results/{name}_2.md](../../results/{name}_2.md)."
     return f"**Evidence.** {text} See [results/{name}.md](../../results/{name}.md)."
 
 
@@ -115,7 +125,8 @@ def with_evidence(page: str, name: str, whole: dict[str, Any]) -> str:
 
 def _found(name: str, whole: dict[str, Any], first: str) -> dict[str, Any] | None:
     rows = [c for c in whole["comparisons"] if c["metric"] == whole["metric"]]
-    return next((c for c in rows if (c["first"], c["second"]) == (first, name)), None)
+    asked = (first, recipe_of(name, whole))
+    return next((c for c in rows if (c["first"], c["second"]) == asked), None)
 
 
 def _mean(values: list[float]) -> float:
@@ -249,6 +260,8 @@ def main() -> None:
     path.write_text(filled(path.read_text()))
     VERDICTS.write_text(json.dumps(verdicts(), indent=1) + "\n")
     for name, whole in experiments().items():
+        if recipe_of(name, whole) != name:
+            continue  # the page of the first plan links to it
         page = PAGES / f"{name}.md"
         page.write_text(with_evidence(page.read_text(), name, whole))
 

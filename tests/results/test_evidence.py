@@ -93,7 +93,7 @@ def test_a_plan_that_cannot_be_read_says_what_is_wrong(tmp_path: Path):
         read_plan("bad", tmp_path)
 
 
-@pytest.mark.parametrize("name", DONE)
+@pytest.mark.parametrize("name", [n for n in DONE if not n.endswith("_2")])
 def test_the_page_of_a_recipe_says_what_was_found(name):
     whole = json.loads((RESULTS / f"{name}.json").read_text())
     text = (PAGES / f"{name}.md").read_text()
