@@ -214,6 +214,22 @@ RECIPES: dict[str, Row] = {
         cards=(28,),
         page="docs/methods/spin.md",
     ),
+    "rlsp": Row(
+        "askesis.recipes.rlsp:rlsp",
+        "PPO with a bonus for trying different steps, whether they help or not",
+        "answers",
+        ("answer",),
+        cards=(10,),
+        page="docs/methods/rlsp.md",
+    ),
+    "self_reinforcement": Row(
+        "askesis.recipes.self_reinforcement:self_reinforcement",
+        "a few demonstrations, then questions without answers: own answers over weaker own ones",
+        "demonstrations",
+        ("demonstration",),
+        cards=(52,),
+        page="docs/methods/self_reinforcement.md",
+    ),
     "sharpening": Row(
         "askesis.recipes.sharpening:sharpening",
         "learn the answers that the first model itself likes best",
@@ -230,6 +246,30 @@ RECIPES: dict[str, Row] = {
         cards=(2,),
         page="docs/methods/score.md",
     ),
+    "rise": Row(
+        "askesis.recipes.rise:rise",
+        "answers improved over turns, each learnt after those before it, by its reward",
+        "answers",
+        ("answer",),
+        cards=(237,),
+        page="docs/methods/rise.md",
+    ),
+    "self_correction_dpo": Row(
+        "askesis.recipes.self_correction_dpo:self_correction_dpo",
+        "better first answers from pairs of an attempt's own two",
+        "answers",
+        ("answer",),
+        cards=(42,),
+        page="docs/methods/self_correction_dpo.md",
+    ),
+    "confidence_critique": Row(
+        "askesis.recipes.confidence_critique:confidence_critique",
+        "keeping right first answers and mending wrong ones, from answers put together",
+        "answers, demonstrations",
+        ("answer", "demonstration"),
+        cards=(84,),
+        page="docs/methods/confidence_critique.md",
+    ),
     "re_rest": Row(
         "askesis.recipes.re_rest:re_rest",
         "a reflector repairs failed attempts from the environment's feedback; both learn",
@@ -237,6 +277,14 @@ RECIPES: dict[str, Row] = {
         ("answer",),
         cards=(212,),
         page="docs/methods/re_rest.md",
+    ),
+    "four_habits": Row(
+        "askesis.recipes.four_habits:four_habits",
+        "demonstrations in a habit of reasoning, right or wrong, then reinforcement learning",
+        "answers, demonstrations",
+        ("answer", "demonstration"),
+        cards=(6,),
+        page="docs/methods/four_habits.md",
     ),
     "agent_r": Row(
         "askesis.recipes.agent_r:agent_r",
@@ -257,6 +305,11 @@ PARTS: dict[str, Row] = {
     ),
     "explore.sample": Row(
         "askesis.explore.sample:SampleAttempts", "k attempts at each start at a temperature"
+    ),
+    "explore.self_correct": Row(
+        "askesis.explore.turns:SelfCorrect",
+        "answers, asked for again by the house, the world or a critic",
+        cards=(2, 42, 84, 237),
     ),
     "explore.rationalize": Row(
         "askesis.explore.rationalize:Rationalize",
@@ -305,6 +358,13 @@ PARTS: dict[str, Row] = {
     "judge.verifier": Row(
         "askesis.judge.verifier:Verifier", "the world's verifier", "answers", ("answer",)
     ),
+    "judge.turn_verifier": Row(
+        "askesis.judge.turns:TurnVerifier",
+        "the world's verifier, on every answer of an attempt",
+        "answers",
+        ("answer",),
+        (2, 237),
+    ),
     "judge.self_consistency": Row(
         "askesis.judge.self_consistency:SelfConsistency", "the majority answer of a group", "none"
     ),
@@ -339,6 +399,26 @@ PARTS: dict[str, Row] = {
         "askesis.select.advantages:RunningAdvantages",
         "attempts with their advantage over a running baseline",
         cards=(206,),
+    ),
+    "select.turn_advantages": Row(
+        "askesis.select.turn_advantages:TurnAdvantages",
+        "each answer of an attempt with its own advantage, revisions paid for the change",
+        cards=(2,),
+    ),
+    "select.turn_pairs": Row(
+        "askesis.select.turn_pairs:TurnPairs",
+        "a pair an attempt: its right answer and its wrong one",
+        cards=(42,),
+    ),
+    "select.turn_prefixes": Row(
+        "askesis.select.turn_prefixes:TurnPrefixes",
+        "every answer after what was said before it, weighted by its reward",
+        cards=(237,),
+    ),
+    "select.revisions": Row(
+        "askesis.select.revisions:Revisions",
+        "single answers put together as an answer and a better one",
+        cards=(84,),
     ),
     "select.group_accuracy": Row(
         "askesis.select.group_accuracy:GroupAccuracy",
@@ -405,6 +485,11 @@ PARTS: dict[str, Row] = {
         "wrong walks spliced with right ones, loss on the way back and on",
         needs=("turns",),
         cards=(9,),
+    ),
+    "learn.kl_of_turns": Row(
+        "askesis.learn.turn_credit:KLOfTurns",
+        "the log-ratio to a reference at a price for each turn, taken off the advantage",
+        cards=(2,),
     ),
     "learn.generalised_advantages": Row(
         "askesis.learn.credit:GeneralisedAdvantages",
@@ -508,6 +593,9 @@ PARTS: dict[str, Row] = {
     "retain.replay": Row(
         "askesis.retain.replay:Replay", "samples of earlier rounds mixed into this one's"
     ),
+    "retain.pin": Row(
+        "askesis.retain.pin:Pin", "a snapshot kept by name from the end of a phase on"
+    ),
     "retain.moving_average": Row(
         "askesis.retain.moving_average:MovingAverage",
         "an average of a model's weights that follows its learning",
@@ -568,6 +656,13 @@ PARTS: dict[str, Row] = {
         ("turns",),
         (9,),
     ),
+    "measure.revisions": Row(
+        "askesis.measure.revisions:Revisions",
+        "the same on fresh decide tasks, with the turns and window of its use",
+        "answers",
+        ("answer",),
+        (84, 237),
+    ),
     "measure.audit": Row(
         "askesis.measure.audit:Audit",
         "the round's judge against the truth: false passes, false fails, calibration",
@@ -606,6 +701,13 @@ PARTS: dict[str, Row] = {
         "answers",
         ("answer",),
         (52,),
+    ),
+    "judge.search_bonus": Row(
+        "askesis.judge.search_bonus:SearchBonus",
+        "the verifier's outcome mixed with a bonus for different steps",
+        "answers",
+        ("answer",),
+        (10,),
     ),
     "judge.own_likelihood": Row(
         "askesis.judge.own_likelihood:OwnLikelihood",

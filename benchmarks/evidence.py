@@ -184,7 +184,8 @@ def compare(c: Comparison, runs: Runs) -> dict[str, Any]:
 
 def write(plan: EvidencePlan, runs: Runs, comparisons: list[dict[str, Any]], folder: Path) -> None:
     """results/NAME.json with every figure, results/NAME.md for people."""
-    metrics = sorted({plan.metric, "pass@1", "pass@4", *(c.metric for c in plan.comparisons)})
+    beside = () if plan.look == "pairs" else ("pass@1", f"pass@{plan.attempts}")
+    metrics = sorted({plan.metric, *beside, *(c.metric for c in plan.comparisons)})
     whole: dict[str, Any] = {
         "command": f"python -m benchmarks.evidence {plan.name}",
         "commit": _commit(),

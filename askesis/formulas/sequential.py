@@ -29,7 +29,7 @@ def spent_error(fraction: float, error: float) -> float:
     >>> round(spent_error(0.5, 0.025), 6), round(spent_error(1.0, 0.025), 6)
     (0.001525, 0.025)
     """
-    return float(2 - 2 * ndtr(ndtri(1 - error / 2) / sqrt(fraction)))
+    return float(2 * ndtr(ndtri(error / 2) / sqrt(fraction)))  # from the tail: no cancellation
 
 
 @lru_cache(maxsize=64)

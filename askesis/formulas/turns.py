@@ -16,8 +16,8 @@ def shaped_rewards(
 
     scores: r, of each answer in order, at least one. bonus: alpha, at least 0; 0 is plain
     multi-turn reinforcement, which a good first answer left alone satisfies as well. first_coef: c,
-    in [0, 1]; 0 is the first stage. Source: Kumar et al. 2024, SCoRe (card [2]), equation 4 and the shaping
-    of its second stage; the bonus is added to the revision alone.
+    in [0, 1]; 0 is the first stage. Source: Kumar et al. 2024, SCoRe (card [2]): the bonus is added
+    to the revision alone.
 
     >>> shaped_rewards([0.0, 1.0]), shaped_rewards([1.0, 0.0]), shaped_rewards([1.0, 1.0])
     ([0.0, 11.0], [1.0, -10.0], [1.0, 1.0])

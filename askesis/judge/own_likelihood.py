@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from askesis.errors import ConfigError
 from askesis.records import About, Attempt, Group, StopReason, Turn, Verdict, VerdictKind
 from askesis.requests import All
 
@@ -30,6 +31,16 @@ class OwnLikelihood:
     snapshot: str = ""
     mean: bool = False
     role: str = "policy"
+
+    def on_phase_start(self, ctx: Any) -> None:
+        """Raises ConfigError where the role's engine says no log-probabilities."""
+        if "logp" not in ctx.capabilities(self.role):
+            raise ConfigError(
+                f"the engine of role {self.role!r} says no log-probabilities, which OwnLikelihood "
+                "is about",
+                hint=f"choose another with --roles.{self.role}.engine, or the judge "
+                "judge.self_consistency",
+            )
 
     async def judge(self, ctx: Any, group: Group) -> list[Verdict]:
         snapshot, mean, role = self.snapshot, self.mean, self.role

@@ -36,15 +36,12 @@ def four_habits(
         select={"policy": Threshold(threshold=0.0)},
         learn={"policy": Learn(epochs=5)},
     )
-    surrogate = ClippedPolicyGradient()
-    leash = KLToReference(coef=0.001)
     learn = Learn(
-        objectives=(surrogate, leash),
+        objectives=(ClippedPolicyGradient(), KLToReference(coef=0.001)),
         reference="phase_start",
         num_batches=1,
         together="prompt",
         learning_rate=3e-4,
-        optimizer="keep",
     )
     trained = Parts(
         tasks=Uniform(num=64),

@@ -21,7 +21,7 @@ def score(
     first_kl_coef: float = 0.1,
     num_attempts: int = 8,
     stage_one: int = 16,
-    second_answer: int = 256,
+    second_answer: int = 512,
     instruction: str = AGAIN,
 ) -> Plan:
     """Two turns, two stages: first revisions are paid while first answers are pinned to the
@@ -29,8 +29,8 @@ def score(
 
     bonus: alpha, of stage two. kl_coef: b1. first_kl_coef: b2, of first answers in stage one.
     stage_one: its rounds. second_answer: tasks of the phase that makes a second turn possible. 0
-    leaves out either; naive two-turn reinforcement
-    is --bonus 0 --stage-one 0. instruction: what is said between the answers.
+    leaves out either; naive two-turn reinforcement is --bonus 0 --stage-one 0. instruction: what is
+    said between the answers.
     """
     explore = SelfCorrect(num_attempts=num_attempts, instruction=instruction)
 

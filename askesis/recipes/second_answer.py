@@ -14,7 +14,7 @@ ASKED = "asked"  # the snapshot at the end of this phase
 
 
 def second_answer_phase(num_tasks: int, instruction: str) -> tuple[Phase, ...]:
-    """A round after which a second turn is another first answer: nothing about correcting is taught.
+    """A round after which a second turn is another first answer, and nothing about correcting.
 
     A warm-started tiny model has only ever seen one turn and says noise in a second, on which no
     reward can work. Here its answers to `num_tasks` tasks are each followed by the instruction and
@@ -30,7 +30,7 @@ def second_answer_phase(num_tasks: int, instruction: str) -> tuple[Phase, ...]:
         explore=SampleAttempts(num_attempts=4),
         judge=Verifier(),
         select={"policy": Revisions(kind="any", learn_first=True, instruction=instruction)},
-        learn={"policy": Learn(epochs=4, learning_rate=1e-3, schedule="cosine")},
+        learn={"policy": Learn(epochs=2, learning_rate=1e-3, schedule="cosine")},
     )
     kept = (Pin(tag=ASKED),)
     return (Phase(name="second_answer", parts=parts, retain=kept, until=Until(rounds=1)),)

@@ -40,7 +40,7 @@ class Splice:
         behind the first move that the world says does not lead nearer. "end": at the very end.
     drop: in [0, 1).
     revision: what is said first in revising, as a move of its own; an action that the world does
-        not know is one that changes nothing. "" leaves it out.
+        not know is one that changes nothing. "" leaves it out: the way back is the revision.
     retreat: whether the world's own way back to where the walks parted is walked, where it has one.
     with_good: learn the good walks as they are, too, as many a task as splices.
     max_per_task: splices kept of one task, at random, at least 1.
@@ -48,16 +48,17 @@ class Splice:
     role: who walks.
 
     Everything is played through the world, with the observations that it gives and without its
-    limit on moves; a splice that does not come to the good walk's end is dropped. The moves up to
-    and including the bad one weigh 0, the revision, the way back and the rest weigh 1. Works on
-    trees and on plain groups of walks; those that fork give more pairs. Source: Agent-R, card [9].
+    limit on moves; a splice that does not come to the good walk's end is dropped, and so is one
+    whose bad moves left everything as it was. The moves up to and including the bad one weigh 0,
+    the revision, the way back and the rest weigh 1. Works on trees and on plain groups of walks;
+    those that fork give more pairs. Source: Agent-R, card [9].
     """
 
     good: float = field(default=0.5, metadata=LAZY)
     gap: float = field(default=0.2, metadata=LAZY)
     locate: Locate = field(default="value", metadata=LAZY)
     drop: float = field(default=0.5, metadata=LAZY)
-    revision: str = field(default="wait", metadata=LAZY)
+    revision: str = field(default="", metadata=LAZY)
     retreat: bool = field(default=True, metadata=LAZY)
     with_good: bool = field(default=True, metadata=LAZY)
     max_per_task: int = field(default=4, metadata=LAZY)
@@ -143,7 +144,7 @@ class Splice:
         back: tuple[str, ...] = ()
         if self.retreat and hasattr(world, "way_back"):
             way = world.way_back(task, states[last + 1], states[pair.shared])
-            if way is None:
+            if not way:  # none, or the bad moves changed nothing that could be revised
                 return None
             back = way
         revision = (self.revision,) if self.revision else ()

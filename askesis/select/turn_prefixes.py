@@ -80,7 +80,8 @@ class TurnPrefixes:
                     if self.distinct and place in repeated:
                         continue
                     weight = reward_weight(scores[place], self.tau) if self.weighted else 1.0
-                    for row in rows_of_turns(turns, self.role, {place: {"weight": weight}}):
+                    said = turns[: place + 1]  # what came after is no part of this prefix
+                    for row in rows_of_turns(said, self.role, {place: {"weight": weight}}):
                         one = Sample(model, (row,), sources=(attempt.id,))
                         if samples.setdefault(row.tokens.tobytes(), one) is one:
                             weights.append(weight)

@@ -1,4 +1,4 @@
-"""Attempts of several turns: what each answer was worth, and rows in which chosen ones are learnt."""
+"""Attempts of several turns: what each was worth, and rows in which chosen ones are learnt."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ WORLDS: dict[str, Row] = {
     ),
     "garden_path-v1": Row(
         "askesis.worlds.garden_path:GardenPath",
-        "say letters backwards after reading writers who begin wrongly; all answers can be listed",
+        "take the right turns after writers who begin wrongly; all answers can be listed",
         "answer, listed answers",
         page=_PAGE,
     ),

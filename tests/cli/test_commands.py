@@ -210,6 +210,7 @@ def test_a_fork_goes_on_from_its_round_and_may_differ(capsys, letters_run, tmp_p
     assert [c["n"] for c in counts] == [32, 32, 16, 16]
 
 
+@pytest.mark.slow
 def test_a_finished_run_goes_on_in_a_fork_with_more_rounds(capsys, letters_run, tmp_path):
     forked = ("--at", "3", "--rounds", "5", "--out", tmp_path / "f")
     code, _, _ = run(capsys, "fork", letters_run, *forked)

@@ -79,6 +79,7 @@ def little_demo(monkeypatch, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_demonstration_shows_both_ends_with_intervals_and_where_things_are(little_demo, capsys):
     assert main(["demo", "--seed", "3"]) == 0
     out = capsys.readouterr().out
@@ -95,6 +96,7 @@ def test_the_demonstration_shows_both_ends_with_intervals_and_where_things_are(l
     assert "policy@4" in (run / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_second_demonstration_takes_the_next_free_name(little_demo, capsys):
     assert main(["demo", "--seconds", "1"]) == 0
     assert main(["demo", "--seconds", "1"]) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -48,6 +49,7 @@ class Shadow:
                 assert list(self.held[block, len(said) - 1][-len(said) :]) == said
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_rows_see_their_own_tokens_whatever_is_shared_forked_forgotten_and_found(data):

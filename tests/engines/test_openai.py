@@ -78,6 +78,7 @@ def test_all_settings_and_a_seed_from_the_key_are_sent(speak):
     assert server.asked[4].body["max_completion_tokens"] == 7
 
 
+@pytest.mark.slow
 def test_answers_come_in_the_order_of_the_requests(speak):
     def behave(exchange):
         time.sleep(0.02 * (exchange.number % 3))

@@ -117,6 +117,7 @@ def test_an_entry_over_another_base_speaks_with_its_own_module(base):
         assert tokens == TransformersEngine(model).say([ask(context(5), 3)])[0].tokens.tolist()
 
 
+@pytest.mark.slow
 def test_close_lets_go_of_everything_but_the_model(three):
     _, critic, _, engine = three
     engine.load(critic.copy_weights(), "pinned")

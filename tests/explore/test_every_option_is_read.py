@@ -8,17 +8,22 @@ import pytest
 
 from askesis.config import Watch
 from askesis.context import Verdicts
+from askesis.explore.against_demonstration import AgainstDemonstration
 from askesis.explore.demonstrate import Demonstrate
 from askesis.explore.rationalize import Rationalize
 from askesis.explore.sample import SampleAttempts
+from askesis.explore.steered import SteeredAttempts
 from askesis.explore.walk import Walk
 from askesis.judge.bad_patterns import BadPatterns
+from askesis.judge.process_reward import ProcessReward
 from askesis.judge.returns import Return
+from askesis.judge.search_bonus import SearchBonus
 from askesis.judge.self_consistency import SelfConsistency
 from askesis.judge.verifier import Verifier
 from askesis.learn.learner import Learn
 from askesis.measure.ability import Ability
 from askesis.measure.groups import Groups, Votes
+from askesis.measure.pair_truth import PairTruth
 from askesis.records import Group, Start
 from askesis.retain.keep_or_revert import KeepOrRevert
 from askesis.retain.replay import Replay
@@ -28,6 +33,8 @@ from askesis.select.labels import StartLabels
 from askesis.select.leftover import PositiveAdvantages
 from askesis.select.outcomes import Outcomes
 from askesis.select.pairs import BestAndWorst
+from askesis.select.sides import Sides
+from askesis.select.steering import SteeredThreshold
 from askesis.select.threshold import Threshold
 from askesis.tasks.difficulty_mixed import DifficultyMixed
 from askesis.tasks.uniform import Uniform
@@ -84,6 +91,9 @@ CASES = [
     (select, GroupAdvantages()), (select, RunningAdvantages()), (select, GroupAccuracy()),
     (select, Outcomes()), (select, BestAndWorst()), (judge, BadPatterns()),
     (select, StartLabels()), (select, PositiveAdvantages()),
+    (explore, SteeredAttempts()), (explore, AgainstDemonstration()), (judge, ProcessReward()),
+    (judge, SearchBonus()), (select, Sides()),
+    (select, SteeredThreshold()), (measure, PairTruth()),
 ]  # fmt: skip
 
 

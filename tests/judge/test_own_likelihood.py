@@ -9,11 +9,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from askesis.errors import ConfigError
 from askesis.explore.sample import SampleAttempts
 from askesis.judge.own_likelihood import OwnLikelihood
 from askesis.models.tabular import TabularModel
 from askesis.records import Attempt, Group, Start, StopReason
-from tests.explore.host import Host
+from tests.explore.host import Host, says
 from tests.probes.house import LetterWorld
 
 TASK = LetterWorld().task("a")
@@ -76,3 +77,9 @@ def test_what_failed_or_says_nothing_is_unknown_and_what_has_no_log_probability_
     found = here.judge(OwnLikelihood(), Group("g", (failed, replace(one, turns=()), bare, one)))
     assert [v.value for v in found[:2]] == [None, None]
     assert found[2].value == pytest.approx(found[3].value, abs=1e-5) and found[2].cost == 2
+
+
+def test_an_engine_that_says_no_log_probabilities_is_refused_before_the_first_round():
+    OwnLikelihood().on_phase_start(host().context("judge"))
+    with pytest.raises(ConfigError, match="no log-probabilities"):
+        OwnLikelihood().on_phase_start(Host(says({})).context("judge"))

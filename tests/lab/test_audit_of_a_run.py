@@ -111,6 +111,7 @@ def test_questions_of_a_file_get_their_answers_back(tmp_path):
         assert world.verify(restored, f"It is {2 * n}").score == 1.0
 
 
+@pytest.mark.slow
 def test_the_command_shows_the_audit_as_a_table_and_for_programs(blind_run, capsys):
     from askesis.cli.main import main
 

@@ -14,6 +14,7 @@ from askesis.learn.trainer import Trainer
 from tests.learn.fakes import Net, samples
 
 
+@pytest.mark.slow
 def test_fitting_stops_by_itself_with_the_best_weights_it_saw():
     model, apart = Net(), samples(12, seed=9)
     seen = []

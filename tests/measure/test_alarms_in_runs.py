@@ -149,6 +149,7 @@ def test_a_clean_run_raises_nothing(tmp_path):
     assert run_of(tmp_path / "run", plan()) == {}
 
 
+@pytest.mark.slow
 def test_alarms_are_events_of_the_run_that_a_kill_neither_loses_nor_doubles(tmp_path):
     path, made = tmp_path / "run", plan(Errs(probability=0.3), rounds=5)
     made = override(made, "tasks.num", 8)

@@ -58,6 +58,7 @@ def said(path: Path) -> tuple:
     return [m for m in metrics if not m[1].endswith("_s")], states
 
 
+@pytest.mark.slow
 def test_measures_with_memory_survive_a_kill_to_the_bit(tmp_path):
     whole = Run.create(measured_plan(4), tmp_path / "whole", *things(), segment_s=0)
     whole.improve()

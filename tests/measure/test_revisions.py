@@ -7,6 +7,7 @@ import pytest
 from askesis.errors import ConfigError, TruthError
 from askesis.explore.turns import SelfCorrect
 from askesis.measure.revisions import Revisions
+from askesis.records import Purpose
 from tests.explore.host import Host, NoTruth, eval_sum, says, view
 
 ASKED = SelfCorrect(num_attempts=4, num_turns=3, instruction="again")
@@ -20,7 +21,7 @@ def improving(text: str, u: float) -> str:
 
 def test_accuracy_turn_by_turn_on_fresh_tasks():
     host = Host(says(improving))
-    ctx = host.context("measure", purpose="measure")
+    ctx = host.context("measure", purpose=Purpose.MEASURE)
     found = Revisions(explore=ASKED, num_tasks=5).measure(ctx, view([]))
     assert [found[f"fresh/turn_accuracy/{t}"] for t in (1, 2, 3)] == [0, 1, 0]
     assert found["fresh/correction_gain"] == 0 and found["fresh/equal_token_vote"] == 0
@@ -36,9 +37,9 @@ def test_a_task_that_is_drawn_twice_has_noise_of_its_own():
 
 
 def test_what_cannot_be_measured_is_refused():
+    ctx = Host(says(improving), world=NoTruth()).context("measure")
     with pytest.raises(TruthError):
-        host = Host(says(improving), world=NoTruth())
-        Revisions(explore=ASKED).measure(host.context("measure"), view([]))
+        Revisions(explore=ASKED).measure(ctx, view([]))
     for wrong in ({"num_tasks": 1}, {"threshold": 0.0}, {"difficulty": 2.0}):
         with pytest.raises(ConfigError, match=rf"Revisions\.{next(iter(wrong))}"):
             Revisions(explore=ASKED, **wrong)

@@ -32,6 +32,7 @@ from tests.learn.fakes import Learning, Net, samples
 from tests.measure.drift_keys import drift_keys
 from tests.measure.every_key import own_attempt_keys
 from tests.measure.steered_keys import steered_keys
+from tests.measure.turn_keys import turn_keys
 from tests.measure.walked_keys import walked_keys
 from tests.recipes.matrix_game import MatrixGame
 
@@ -51,6 +52,7 @@ def generalised(key: str) -> str:
     key = re.sub(r"@(?!1(?:\b|_))\d+", "@<k>", key)
     key = re.sub(r"@<k>/\d+", "@<k>/<s>", key)
     key = re.sub(r"_of_bin/\d+", "_of_bin/<bin>", key)
+    key = re.sub(r"^measure/fresh/", "measure/", key)
     key = re.sub(r"^measure/turn_accuracy/\d+", "measure/turn_accuracy/<turn>", key)
     key = re.sub(r"^tasks/share_of_bin/\d+", "tasks/share_of_bin/<bin>", key)
     key = re.sub(r"^measure/drift/kl_(base|previous)", "measure/drift/kl_<snapshot>", key)
@@ -138,7 +140,7 @@ def emitted() -> set[str]:
     keep.on_phase_start(ctx)
     host.shelf.learnt(model, 0)
     note("retain", keep.settle(ctx, view([]), None), ctx)
-    keys |= own_attempt_keys() | drift_keys() | steered_keys()
+    keys |= own_attempt_keys() | drift_keys() | turn_keys() | steered_keys()
     keys |= walked_keys()
     return {generalised(k) for k in keys}
 

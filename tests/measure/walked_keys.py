@@ -1,14 +1,17 @@
-"""Every figure of walks and splices."""
+"""Every figure of walks, splices and repairs."""
 
 from __future__ import annotations
 
 from askesis.context import Verdicts
+from askesis.explore.repair import Repair
 from askesis.explore.walk import Walk
 from askesis.measure.walks import Walks
+from askesis.models.scripted import ScriptedModel
 from askesis.records import About, Group, Start, Verdict, VerdictKind
+from askesis.select.repaired import AsOwn
 from askesis.select.splice import Splice
 from askesis.worlds.maze import Maze
-from tests.explore.host import Host, says
+from tests.explore.host import Host, Sums, says
 
 
 def walked_keys() -> set[str]:
@@ -26,4 +29,20 @@ def walked_keys() -> set[str]:
     ]
     ctx = host.context("select", slot="select.policy")
     Splice().select(ctx, [Group("g", tuple(attempts))], Verdicts(verdicts))
-    return keys | set(ctx.metrics)
+    return keys | set(ctx.metrics) | _repaired_keys()
+
+
+def _repaired_keys() -> set[str]:
+    """What is noted where half of the attempts are repaired."""
+    speak = {"policy": "8", "reflector": "7"}
+    models = {name: ScriptedModel(name, {}) for name in speak}
+    for name, text in speak.items():
+        models[name].script = lambda read, u, text=text: text
+    host, task = Host(models), Sums().make(3, 4)
+    attempts = host.explore(Repair(num_attempts=2), Start(task))
+    verdicts = [
+        Verdict("v", About(a.id), VerdictKind.OUTCOME, float(a.text == "7")) for a in attempts
+    ]
+    ctx = host.context("select", slot="select.policy")
+    AsOwn().select(ctx, [Group("g", tuple(attempts))], Verdicts(verdicts))
+    return set(ctx.metrics)

@@ -85,6 +85,7 @@ def test_merged_weights_say_what_the_adapted_module_says_and_leave_it_alone():
         assert torch.equal(tensor, before[name])
 
 
+@pytest.mark.slow
 def test_merged_weights_are_those_that_an_export_holds(tmp_path):
     model = adapted()
     model.save(tmp_path)

@@ -72,16 +72,19 @@ def run_both(path: Any, retain: tuple[Any, ...]) -> TabularModel:
     return models["policy"]
 
 
+@pytest.mark.slow
 def test_without_retainers_the_first_world_is_forgotten(tmp_path):
     assert probability(run_both(tmp_path / "run", ()), "a", "x") < 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("retainer", [Anchor(), Project()], ids=lambda r: type(r).__name__)
 def test_a_penalty_or_a_projection_keeps_the_first_world(tmp_path, retainer):
     policy = run_both(tmp_path / "run", (retainer,))
     assert probability(policy, "a", "x") > 0.5
 
 
+@pytest.mark.slow
 def test_a_projection_leaves_room_to_learn_the_second_world(tmp_path):
     policy = run_both(tmp_path / "run", (Project(),))
     assert probability(policy, "b", "y") > 0.5

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
 
 from askesis.learn.learner import Learn
 from askesis.models.array_policy import ArrayPolicy
@@ -86,6 +87,7 @@ class AgainstMean:
         return samples
 
 
+@pytest.mark.slow
 def test_a_perceptron_learns_the_short_way_through_act(tmp_path):
     parts = Parts(tasks=Draw(num=4), explore=Roam(), judge=Return(),
                   select={"policy": AgainstMean()},

@@ -204,6 +204,7 @@ def after_one_round(path, recipe, *options) -> tuple[torch.Tensor, float]:
     return run.models["policy"].module.logits.detach(), length
 
 
+@pytest.mark.slow
 def test_one_group_objective_covers_rejection_sampling_nft_grpo_and_dr_grpo(tmp_path):
     """Their first gradients are the same: in direction (all that Adam's first step sees) and, per
     attempt, in length; NFT leaves out the groups that push nothing."""

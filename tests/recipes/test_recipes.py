@@ -46,6 +46,7 @@ def test_a_recipe_with_answers_learns_what_is_right(tmp_path, recipe):
     )
 
 
+@pytest.mark.slow
 def test_star_and_rest_em_begin_every_round_from_base_and_rft_goes_on(tmp_path):
     parents = {}
     for recipe in ("star", "rest_em", "rft"):

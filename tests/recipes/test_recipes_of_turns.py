@@ -32,7 +32,8 @@ def attempts_of(run, index=0):
     groups: dict[str, list] = {}
     for attempt in run.store.read("attempts", {"round": index}):
         if attempt.purpose is not Purpose.MEASURE:
-            groups.setdefault(attempt.start.key, []).append((attempt, scores[attempt.id]))
+            place = f"{attempt.task.id}~{attempt.start.copy}"
+            groups.setdefault(place, []).append((attempt, scores[attempt.id]))
     return list(groups.values())
 
 
@@ -87,6 +88,7 @@ def test_score_s_second_stage_pays_for_both_and_ten_times_for_the_change(tmp_pat
     run.store.close()
 
 
+@pytest.mark.slow
 def test_score_learns_to_mend_and_naive_reinforcement_does_not_care(tmp_path):
     """The start is right 3 times of 4 at first and half the time after "?"."""
     found = {}
@@ -111,3 +113,116 @@ def test_score_refuses_what_is_out_of_range(tmp_path):
             plan_for("score", [option])
     with pytest.raises(ConfigError, match="two judged ones"):
         on_turns("score", tmp_path / "run", ("num-attempts", "1"))
+
+
+# ---------------------------------------------------------------- RISE
+
+
+def learnt_gradient(run) -> np.ndarray:
+    """Minus the gradient of the weighted likelihood at a table of zeros, from the samples."""
+    gradient, total = np.zeros((7, 7)), 0.0
+    uniform = np.append(np.full(6, 1 / 6), 0.0)
+    for sample in run.store.read("samples", {"round": 0}):
+        (row,) = sample.sequences
+        (place,) = np.flatnonzero(row.columns["weight"])  # one answer, of one token
+        weight = float(row.columns["weight"][place])
+        gradient[row.tokens[place - 1]] += weight * (np.eye(7)[row.tokens[place]] - uniform)
+        total += weight
+    return gradient / total
+
+
+def test_rise_learns_every_answer_after_those_before_it_by_its_reward(tmp_path):
+    run = on_turns("rise", tmp_path / "run", ("rounds", "1"), ("num-revisions", "4"), ROUND)
+    weights = {}
+    for group in attempts_of(run):
+        chain, scores = group[0]
+        assert len(answers(chain)) == len(scores) <= 2
+        if len(scores) == 2:
+            assert scores[0] < 1  # a right answer is not asked for again
+            assert scores[1] == max([scores[1], *(s[0] for _, s in group[1:])])
+            assert len(group) == 4 and {a.start.tag for a, _ in group[1:]} == {"revision"}
+        for said, score in zip(answers(chain), scores, strict=True):
+            weights[said.context.tobytes() + said.tokens.tobytes()] = np.exp(score / 0.4)
+    samples = list(run.store.read("samples", {"round": 0}))
+    for sample in samples:
+        row = sample.sequences[0]
+        assert row.columns["weight"].max() == pytest.approx(weights[row.tokens.tobytes()], rel=1e-4)
+    gradient = learnt_gradient(run)
+    found = metrics_of(run, 0)
+    assert found["learn/policy/grad_norm"] == pytest.approx(np.linalg.norm(gradient), rel=1e-4)
+    run.store.close()
+
+
+def test_rise_learns_first_answers_and_revisions_that_were_right(tmp_path):
+    run = on_turns("rise", tmp_path / "run", ("rounds", "6"), ("tasks.num", "32"), ROUND,
+                   ("num-revisions", "4"), ("measure.revisions.num-tasks", "2"))  # fmt: skip
+    model = run.models["policy"]
+    assert probability(model, "?", "x") > 0.3 and probability(model, "a", "x") > 0.3  # 1/6 before
+    run.store.close()
+
+
+# ---------------------------------------------------------------- SCL
+
+
+def test_scl_prefers_the_right_answer_of_an_attempt_as_an_answer_to_the_task(tmp_path):
+    run = on_turns("self_correction_dpo", tmp_path / "run", ("rounds", "1"), ROUND,
+                   ("learn.policy.epochs", "1"), ("num-attempts", "8"))  # fmt: skip
+    pairs, gradient = 0, np.zeros((7, 7))
+    uniform = np.append(np.full(6, 1 / 6), 0.0)
+    for attempt, scores in (one for group in attempts_of(run) for one in group):
+        if len(scores) == 2 and scores[0] != scores[1]:
+            pairs += 1
+            for said, score in zip(answers(attempt), scores, strict=True):
+                push = 0.05 + 0.1 if score else -0.05  # half of beta; the likelihood of the chosen
+                gradient[0] += push * (np.eye(7)[said.tokens[0]] - uniform)
+    found = metrics_of(run, 0)
+    assert found["select/pairs"] == pairs > 5
+    assert found["learn/policy/grad_norm"] == pytest.approx(
+        np.linalg.norm(gradient / pairs), rel=1e-4
+    )
+    logits = run.models["policy"].module.logits.detach()
+    assert logits[0, 2] > 0 and not logits[4].any()  # first answers are learnt, revisions are not
+    run.store.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["score", "rise", "self_correction_dpo"])
+def test_a_second_turn_begins_as_another_first_answer(tmp_path, recipe):
+    """The table knows the answer after "a" and says anything after "?"."""
+    logits = [[0.0] * 7 for _ in range(7)]
+    logits[0][2] = 4.0
+    run = on_turns(recipe, tmp_path / "run", ("second-answer", "256"), ("rounds", "1"),
+                   ("phases.second_answer.select.policy.cut-off", "true"), ("tasks.num", "64"),
+                   ("phases.second_answer.learn.policy.learning-rate", "0.5"),
+                   ("learn.policy.epochs", "20"), logits=logits)  # fmt: skip
+    assert probability(run.models["policy"], "?", "x") > 0.6
+    assert run.shelf.find("policy", "asked") == "policy@1"
+    run.store.close()
+
+
+# ---------------------------------------------------------------- CCT
+
+
+@pytest.mark.parametrize(("share", "source"), [("0.4", "demonstration"), ("0", "own")])
+def test_cct_learns_second_turns_and_plain_answers_and_no_mistake(tmp_path, share, source):
+    models = {"policy": TabularModel("policy", ALPHABET)}
+    run = on_letters("confidence_critique", tmp_path / "run", ("instruction", "?"), ("rounds", "1"),
+                     ("explore.max-tokens", "1"), ("select.policy.cut-off", "true"), ROUND,
+                     ("keep-share", share), ("source", source), ("measure-every", "99"),
+                     world=ONLY_A, models=models)  # fmt: skip
+    samples = list(run.store.read("samples", {"round": 0}))
+    two = [s for s in samples if len(s.sources) == 2]
+    plain = [s for s in samples if len(s.sources) == 1]
+    read, first_right, learnt = ALPHABET.index("?"), 0, []
+    for sample in two:
+        tokens, weight = sample.sequences[0].tokens, sample.sequences[0].columns["weight"]
+        place = int(np.flatnonzero(weight)[0]) - 1
+        assert tokens[place] == read
+        assert not weight[: place + 1].any() and weight[place + 1 :].all()
+        assert tokens[place + 1] == ALPHABET.index("x")
+        first_right += list(tokens[1:place]) == [ALPHABET.index("x")]
+        learnt.append(len(tokens) - place - 1)
+    assert first_right == round(float(share) * len(two)) and len(two) > 5
+    assert {len(s.sequences[0].tokens) for s in plain} == {3} and len(plain) == 16  # "a", "x", end
+    assert set(learnt) == ({1} if source == "own" else {1, 2})  # own answers here are cut off
+    run.store.close()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from askesis.models.tabular import TabularModel
+from askesis.worlds.views import Blind
 from tests.measure.test_sharpness import Listed, table
 from tests.probes.house import probability
 from tests.recipes.letters import metrics_of, on_letters
@@ -19,9 +20,8 @@ def model() -> dict[str, TabularModel]:
 
 def test_the_likeliest_of_the_first_models_answers_is_learnt_in_every_round(tmp_path):
     options = [("rounds", "3"), ("learn.policy.learning-rate", "0.3")]
-    run = on_letters(
-        "sharpening", tmp_path / "run", *QUICK, *options, world=Listed(), models=model()
-    )
+    world = Blind(Listed())  # as `askesis run` hands it over
+    run = on_letters("sharpening", tmp_path / "run", *QUICK, *options, world=world, models=model())
     value = {v.about.attempt: v.value for v in run.store.read("verdicts")}
     attempts = {a.id: a for a in run.store.read("attempts")}
     assert {t.speaker for a in attempts.values() for t in a.turns} == {"policy@0"}

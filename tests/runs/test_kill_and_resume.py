@@ -137,6 +137,7 @@ def test_kills_at_a_sample_of_points_in_a_row_still_end_the_same(tmp_path, unint
     assert outcome(path, run or finish(path)) == uninterrupted
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_costs_nothing_committed(tmp_path, uninterrupted):
     for nth in (1, 4, 8, 13, 19):
         path, left = tmp_path / f"run{nth}", nth

@@ -157,6 +157,7 @@ def uninterrupted(tmp_path_factory) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_a_search_round_killed_in_the_middle_equals_the_uninterrupted_one(tmp_path, uninterrupted):
     """Killed in round 1, again in what was left of it, and in round 2."""
     path = tmp_path / "run"

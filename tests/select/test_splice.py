@@ -79,7 +79,7 @@ ONLY = {"with_good": False, "max_per_task": 100}
 def test_a_bad_walk_is_left_at_its_first_bad_move_and_led_back_to_where_they_parted():
     # down, then down again and to the right: G is never met
     samples, noted = spliced(Splice(**ONLY), ["DRR", "DDRL"])
-    assert [moves_of(s) for s in samples] == [("D D", "wait U R R")]
+    assert [moves_of(s) for s in samples] == [("D D", "U R R")]
     assert noted["select/splices"] == 1 and noted["select/revision_delay"] == 1.0
     assert samples[0].sources == (f"{TASK.id}#1", f"{TASK.id}#0")
 
@@ -87,9 +87,9 @@ def test_a_bad_walk_is_left_at_its_first_bad_move_and_led_back_to_where_they_par
 @pytest.mark.parametrize(
     ("options", "masked", "learnt"),
     [
-        ({"locate": "end"}, "D D R L", "wait U R R"),
-        ({"locate": "truth"}, "D D", "wait U R R"),
-        ({"revision": ""}, "D D", "U R R"),
+        ({"locate": "end"}, "D D R L", "U R R"),
+        ({"locate": "truth"}, "D D", "U R R"),
+        ({"revision": "wait"}, "D D", "wait U R R"),
     ],
 )
 def test_where_it_is_left_and_what_is_said_are_options(options, masked, learnt):
@@ -112,9 +112,16 @@ def test_a_splice_that_the_world_does_not_let_end_is_dropped():
     assert kept == [] and noted["select/splice_pairs"] == 1 and noted["select/splices"] == 0
 
 
+def test_moves_that_changed_nothing_leave_nothing_to_revise():
+    """Into the wall and waiting: nothing to go back from, so no splice teaches them."""
+    for bad in (["L", "U", "L"], ["wait", "wait"]):
+        samples, noted = spliced(Splice(**ONLY), ["DRR", bad])
+        assert samples == [] and noted["select/splice_pairs"] == 1
+
+
 def test_in_countdown_steps_are_taken_back():
     samples, _ = spliced(Splice(**ONLY), [["7*3", "21+12"], ["12-7", "5*3"]], SUM, COUNTDOWN)
-    assert [moves_of(s) for s in samples] == [("12-7", "wait undo 7*3 21+12")]
+    assert [moves_of(s) for s in samples] == [("12-7", "undo 7*3 21+12")]
 
 
 def test_good_walks_are_learnt_beside_the_splices_each_once():
@@ -122,8 +129,8 @@ def test_good_walks_are_learnt_beside_the_splices_each_once():
     assert sorted(moves_of(s) for s in samples) == [
         ("", "D R R"),
         ("", "R D R"),
-        ("D D", "wait U R R"),
-        ("D D", "wait U U R D R"),
+        ("D D", "U R R"),
+        ("D D", "U U R D R"),
     ]
     assert noted["select/reward"] == 0.75 and noted["select/samples"] == 4
 

@@ -12,6 +12,7 @@ from askesis.explore.sample import SampleAttempts
 from askesis.explore.turns import SelfCorrect
 from askesis.judge.turns import TurnVerifier
 from askesis.judge.verifier import Verifier
+from askesis.models.tabular import TabularModel
 from askesis.records import Group, Start, Turn
 from askesis.select.revisions import Revisions
 from askesis.select.turn_advantages import TurnAdvantages
@@ -208,6 +209,21 @@ def test_every_answer_is_learnt_after_what_was_said_before_weighted_by_its_rewar
     ]  # fmt: skip
     alike = prefixes(TurnPrefixes(weighted=False), made)
     assert [w for _, _, w in alike] == [1.0, 1.0, 1.0]
+
+
+def test_what_came_after_an_answer_is_no_part_of_its_sample():
+    """With a renderer whose contexts nest, all answers of an attempt could be one row."""
+    host = Host({"policy": TabularModel("policy", "0123456789+?")})
+    part = SelfCorrect(num_attempts=1, num_turns=3, instruction="?", max_tokens=1)
+    group = Group("g", tuple(host.explore(part, Start(TASK))))
+    verdicts = Verdicts(host.judge(TurnVerifier(), group))
+    ctx = host.context("select", slot="select.policy")
+    samples = TurnPrefixes(distinct=False).select(ctx, [group], verdicts)
+    own = [t for t in group.attempts[0].turns if t.role == "policy"]
+    assert [s.sequences[0].tokens.tolist() for s in samples] == [
+        [*t.context, *t.tokens] for t in own
+    ]
+    assert all(s.sequences[0].columns["weight"][-1] for s in samples)
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,7 @@ def through_parquet(table: str, items: list, tasks: dict | None = None) -> list:
     return [r for b in sliced for r in rows.decode(table, b, tasks)]
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.lists(ATTEMPTS, max_size=3))
 def test_attempts_come_back_exactly(attempts):

@@ -527,6 +527,7 @@ def test_a_kill_while_cleaning_up_is_finished_by_a_rollback(tmp_path):
 # ------------------------------------------------------------ hostile text
 
 
+@pytest.mark.slow
 def test_megabytes_of_control_characters_are_stored_and_read(tmp_path):
     store = house.create(tmp_path / "run")
     text = "\x00\x07\u202e\ud800" * 400_000

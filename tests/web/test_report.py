@@ -276,6 +276,7 @@ def test_no_look_means_no_claim(page):
 # ---------------------------------------------------------------- runs that are not whole
 
 
+@pytest.mark.slow
 def test_a_page_can_be_written_while_the_run_goes_on(letters_run):
     store = RunStore.open(letters_run, write=True)
     try:

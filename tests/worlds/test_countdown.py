@@ -82,6 +82,7 @@ def test_levels_have_as_many_problems_as_they_say(level):
     assert sum(len(reachable(list(p), level.operators)) for p in pools) == level.num_canonical
 
 
+@pytest.mark.slow
 def test_there_is_room_for_a_thousand_claim_tasks_and_more():
     assert WORLD.num_canonical >= 10_000
     tasks = WORLD.draw_distinct(TaskRole.CLAIM, np.random.default_rng(0), 1_000)

@@ -25,6 +25,7 @@ def workers():
     made.close()
 
 
+@pytest.mark.slow
 def test_equal_mathematics_is_equal_however_it_is_written():
     pairs = [
         ("\\frac{1}{2}", "0.5"),
