@@ -11,6 +11,7 @@ from askesis.judge.verifier import Verifier
 from askesis.learn.learner import Learn
 from askesis.measure.revisions import Revisions as FreshRevisions
 from askesis.plan import Parts, Phase, Plan, Until
+from askesis.recipes.second_answer import second_answer_phase
 from askesis.records import Group
 from askesis.select.revisions import Revisions
 from askesis.select.threshold import Threshold
@@ -32,6 +33,7 @@ def confidence_critique(
     keep_share: float = 0.4,
     source: Literal["own", "demonstration"] = "demonstration",
     num_attempts: int = 4,
+    second_answer: int = 512,
     instruction: str = AGAIN,
 ) -> Plan:
     """Own first answers, right ones followed by themselves and wrong ones by a right one; only the
@@ -39,10 +41,11 @@ def confidence_critique(
 
     keep_share: share of samples whose first answer is right; 1 trains confidence alone, 0 critique
     alone. source: of right second answers, the demonstration or an own right attempt.
-    num_attempts: first answers a task. instruction: what is said between the answers.
+    num_attempts: first answers a task. second_answer: tasks of the phase that makes a second turn
+    possible; 0 leaves it out. instruction: what is said between the answers.
     """
     parts = Parts(
-        tasks=Uniform(num=64),
+        tasks=Uniform(num=128),
         explore=SampleAttempts(num_attempts=num_attempts),
         demonstrate=Demonstrate(),
         judge=Verifier(),
@@ -52,4 +55,5 @@ def confidence_critique(
     )
     measure = (FreshRevisions(explore=SelfCorrect(instruction=instruction)),)
     phase = Phase(parts=parts, measure=measure, until=Until(rounds=16), round=with_demonstrations)
-    return Plan(recipe="confidence_critique", phases=(phase,))
+    begin = second_answer_phase(second_answer, instruction)
+    return Plan(recipe="confidence_critique", phases=(*begin, phase))

@@ -34,7 +34,7 @@ def four_habits(
         explore=Demonstrate(habit="plain" if habit == "none" else habit, wrong=wrong),
         judge=Verifier(),
         select={"policy": Threshold(threshold=0.0)},
-        learn={"policy": Learn(epochs=5)},
+        learn={"policy": Learn(epochs=5, schedule="cosine")},
     )
     learn = Learn(
         objectives=(ClippedPolicyGradient(), KLToReference(coef=0.001)),

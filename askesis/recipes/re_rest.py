@@ -19,26 +19,35 @@ def re_rest(
     num_repairs: int = 1,
     feedback: Literal["outcome", "why", "step"] = "why",
     train_reflector: bool = True,
+    reflector_rounds: int = 4,
 ) -> Plan:
     """Attempts; those that failed are read by a reflector with the environment's feedback, who
     tries anew. The agent learns what was right from the task alone, the reflector how to repair.
 
     num_attempts: k. num_repairs: of each failed attempt; 0 and twice the attempts is the control.
-    feedback: see `Repair`. train_reflector: without, it stays as it began.
+    feedback: see `Repair`. train_reflector: without, it stays as it began. reflector_rounds: at the
+    beginning, in which it alone learns: a tiny model has never read a failed attempt.
     """
+    parts = {
+        "tasks": Uniform(num=256),
+        "explore": Repair(num_attempts=num_attempts, num_repairs=num_repairs, feedback=feedback),
+        "judge": Verifier(),
+    }
     select = {"reflector": RepairLessons()} if train_reflector else {}
     learn = {"reflector": Learn()} if train_reflector else {}
-    parts = Parts(
-        tasks=Uniform(num=256),
-        explore=Repair(num_attempts=num_attempts, num_repairs=num_repairs, feedback=feedback),
-        judge=Verifier(),
+    both = Parts(
+        **parts,
         select={**select, "policy": AsOwn()},
-        learn={**learn, "policy": Learn()},
+        learn={**learn, "policy": Learn(learning_rate=3e-4)},
     )
-    phase = Phase(parts=parts, measure=(Groups(), Ability()), until=Until(rounds=16))
+    main = Phase(parts=both, measure=(Groups(), Ability()), until=Until(rounds=16))
+    first = Phase(
+        name="reflector", parts=Parts(**parts, select=select, learn=learn),
+        until=Until(rounds=reflector_rounds),
+    )  # fmt: skip
     return Plan(
         recipe="re_rest",
-        phases=(phase,),
+        phases=(first, main) if train_reflector and num_repairs and reflector_rounds else (main,),
         models={"policy": ModelSpec(), "reflector": ModelSpec(trainable=train_reflector)},
         roles={"policy": RoleSpec(), "reflector": RoleSpec(model="reflector")},
     )

@@ -33,8 +33,9 @@ def sharpening(
     parts: dict[str, Any]
     if form == "supervised":
         sample = SampleAttempts(num_attempts=num_attempts, role="first")
+        imitate = Learn(learning_rate=3e-4, batch_tokens=512)
         favourite = Threshold(threshold=-1e9, max_per_task=1, prefer="value", role="first")
-        parts = {"explore": sample, "select": {"policy": favourite}, "learn": {"policy": Learn()}}
+        parts = {"explore": sample, "select": {"policy": favourite}, "learn": {"policy": imitate}}
     else:
         bonus = bonus_coef if form == "exploring" else 0.0
         fit = PairRegression(beta=beta, bonus_coef=bonus)

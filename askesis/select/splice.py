@@ -35,10 +35,12 @@ class Splice:
     good: a good walk is worth more than this (the paper's alpha). gap: and more than the bad one
         by this much, at least 0 (beta).
     locate: where the bad walk is left, after the two have parted. "value": behind the first move
-        after which the mean outcome of the group's walks with this beginning is at most `drop`
-        times what it was where they parted, which is what the walker itself can know. "truth":
-        behind the first move that the world says does not lead nearer. "end": at the very end.
-    drop: in [0, 1).
+        after which the mean outcome of the group's walks with this beginning, at least
+        `min_walks` of them, is at most `drop` times what it was where they parted, which is what
+        the walker itself can know; without such a move the pair is left out. "truth": behind the
+        first move that the world says does not lead nearer. "end": at the very end.
+    drop: in [0, 1). min_walks: at least 1; with 1, a good move is called bad whenever the only walk
+        that tried it went wrong later.
     revision: what is said first in revising, as a move of its own; an action that the world does
         not know is one that changes nothing. "" leaves it out: the way back is the revision.
     retreat: whether the world's own way back to where the walks parted is walked, where it has one.
@@ -58,6 +60,7 @@ class Splice:
     gap: float = field(default=0.2, metadata=LAZY)
     locate: Locate = field(default="value", metadata=LAZY)
     drop: float = field(default=0.5, metadata=LAZY)
+    min_walks: int = field(default=2, metadata=LAZY)
     revision: str = field(default="", metadata=LAZY)
     retreat: bool = field(default=True, metadata=LAZY)
     with_good: bool = field(default=True, metadata=LAZY)
@@ -75,6 +78,7 @@ class Splice:
                 "gap": (0 <= self.gap < float("inf"), "at least 0"),
                 "locate": (self.locate in get_args(Locate), "value, truth or end"),
                 "drop": (0 <= self.drop < 1, "in [0, 1)"),
+                "min_walks": (self.min_walks >= 1, "at least 1"),
                 "max_per_task": (self.max_per_task >= 1, "at least 1"),
             },
         )
@@ -141,6 +145,8 @@ class Splice:
         for move in pair.bad_moves:
             states.append(world.step(task, states[-1], move).state)
         last = self._last_bad(pair, found, lambda i: world.moves_left(task, states[i]))
+        if last is None:
+            return None
         back: tuple[str, ...] = ()
         if self.retreat and hasattr(world, "way_back"):
             way = world.way_back(task, states[last + 1], states[pair.shared])
@@ -157,16 +163,21 @@ class Splice:
             last + 1 - pair.shared
         )
 
-    def _last_bad(self, pair: _Pair, found: list[tuple[Attempt, float]], moves_left: Any) -> int:
-        """Index of the bad walk's move behind which it is left."""
+    def _last_bad(
+        self, pair: _Pair, found: list[tuple[Attempt, float]], moves_left: Any
+    ) -> int | None:
+        """Index of the bad walk's move behind which it is left; None where nobody can know."""
         places = range(pair.shared, len(pair.bad_moves))
         if self.locate == "truth":
             return next((i for i in places if moves_left(i + 1) >= moves_left(i)), places[-1])
         if self.locate == "value":
             walks = [(self._moves(attempt), value) for attempt, value in found]
-            bearable = self.drop * _mean_outcome(walks, pair.bad_moves[: pair.shared])
+            bearable = self.drop * _outcome(walks, pair.bad_moves[: pair.shared])[0]
             for i in places:
-                if _mean_outcome(walks, pair.bad_moves[: i + 1]) <= bearable:
+                mean, num = _outcome(walks, pair.bad_moves[: i + 1])
+                if num < self.min_walks:
+                    return None
+                if mean <= bearable:
                     return i
         return places[-1]
 
@@ -235,7 +246,9 @@ def _shared(first: Sequence[str], second: Sequence[str]) -> int:
     return num
 
 
-def _mean_outcome(walks: Sequence[tuple[tuple[str, ...], float]], moves: Sequence[str]) -> float:
-    """Mean value of the walks that begin with these moves; there is at least one."""
+def _outcome(
+    walks: Sequence[tuple[tuple[str, ...], float]], moves: Sequence[str]
+) -> tuple[float, int]:
+    """Mean value and number of the walks that begin with these moves; there is at least one."""
     found = [value for walk, value in walks if walk[: len(moves)] == tuple(moves)]
-    return float(np.mean(found))
+    return float(np.mean(found)), len(found)

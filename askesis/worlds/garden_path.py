@@ -1,7 +1,9 @@
 """garden_path-v1: take the right turns, after reading writers who mostly begin with a wrong one.
 
-    prompt   "4871"
-    answer   "llrr"     at every even digit left, at every odd one right
+    prompt   "4871.."
+    answer   "llrr"       at every even digit left, at every odd one right
+
+Dots make all prompts equally long, so that a small model finds the digit of each turn.
 
 The answers are the 2^n ways to go, few enough to list (`list_answers`). So what a model gives each
 of them can be computed, and with it what sharpening is about: the likeliest answer, and how much
@@ -65,19 +67,26 @@ class GardenPath(Family):
 
     def hardness(self, task: Task) -> float:
         """How many answers there are to choose from."""
-        return float(2 ** len(task.prompt))
+        return float(2 ** len(task.data["digits"]))
 
     def generate(self, rng: np.random.Generator, difficulty: float) -> Task:
         digits = "".join(str(d) for d in rng.integers(0, 10, num_turns(difficulty)))
-        return self.task(digits, right_turns(digits), difficulty=difficulty)
+        return self.posed(digits, difficulty)
+
+    def posed(self, digits: str, difficulty: float = 0.0) -> Task:
+        """The task of these digits."""
+        prompt = digits.ljust(MOST, ".")
+        return self.task(
+            prompt, right_turns(digits), difficulty=difficulty, data={"digits": digits}
+        )
 
     def list_answers(self, task: Task) -> list[str]:
         """Every way to go, in alphabetical order. Uses no truth."""
-        return ["".join(turns) for turns in product(TURNS, repeat=len(task.prompt))]
+        return ["".join(turns) for turns in product(TURNS, repeat=len(task.data["digits"]))]
 
     def law(self, task: Task) -> dict[str, float]:
         """Probability of every answer under a writer, by `list_answers`; they add up to 1."""
-        right = right_turns(task.prompt)
+        right = right_turns(task.data["digits"])
         each = (1 - self.share) / 2 ** (len(right) - 1)
         found = {text: each * (text[0] != right[0]) for text in self.list_answers(task)}
         return found | {right: self.share}
@@ -86,7 +95,7 @@ class GardenPath(Family):
         why = unreadable(answer, MAX_ANSWER_CHARS)
         if why:
             return Checked(0.0, why)
-        found, right = self.extract(answer), right_turns(task.prompt)
+        found, right = self.extract(answer), right_turns(task.data["digits"])
         return Checked(float(found == right), "" if found == right else f"not {right}", found)
 
     def extract(self, answer: str) -> str:
@@ -99,7 +108,7 @@ class GardenPath(Family):
         """A writer's answer, drawn from `law`. wrong: one that begins with the wrong turn."""
         if habit not in HABITS:
             raise no_habit(self.id, habit)
-        right = right_turns(task.prompt)
+        right = right_turns(task.data["digits"])
         if not wrong and rng.random() < self.share:
             return right
         rest = "".join(TURNS[int(i)] for i in rng.integers(0, 2, len(right) - 1))

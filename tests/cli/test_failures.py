@@ -139,7 +139,7 @@ def test_ctrl_c_ends_the_command_with_130(tmp_path):
         while not list(path.glob("segments/000003")) and time.monotonic() < waited:
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == 130

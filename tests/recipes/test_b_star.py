@@ -59,6 +59,7 @@ def test_it_takes_the_setting_that_was_best_of_what_it_tried(tmp_path):
     run.store.close()
 
 
+@pytest.mark.slow
 def test_it_learns_what_is_right_and_goes_on_from_its_last_weights(tmp_path):
     rate = ("learn.policy.learning-rate", "0.5")
     run = on_letters("b_star", tmp_path / "run", *OPTIONS, ("rounds", "4"), rate, world=Steps())

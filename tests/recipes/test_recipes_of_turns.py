@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from askesis.learn.learner import Learn
 from askesis.models.tabular import TabularModel
 from askesis.records import Purpose
 from tests.probes.house import LetterWorld, probability
 from tests.recipes.letters import first_adam_step, metrics_of, on_letters
+from tests.recipes.test_recipes_small import Killed, finish, outcome
 
 ALPHABET = "abxy?"
 ONLY_A = LetterWorld({"a": "x"})
@@ -23,7 +25,9 @@ SHORT = (("instruction", "?"), ("second-answer", "0"), ("explore.max-tokens", "1
 
 def on_turns(recipe, path, *options, world=ONLY_A, logits=None):
     models = {"policy": TabularModel("policy", ALPHABET, logits)}
-    return on_letters(recipe, path, *SHORT, *options, world=world, models=models)
+    measured = "ability" if recipe == "self_correction_dpo" else "revisions"
+    few = (f"measure.{measured}.num-tasks", "2")
+    return on_letters(recipe, path, *SHORT, few, *options, world=world, models=models)
 
 
 def attempts_of(run, index=0):
@@ -155,7 +159,7 @@ def test_rise_learns_every_answer_after_those_before_it_by_its_reward(tmp_path):
 
 def test_rise_learns_first_answers_and_revisions_that_were_right(tmp_path):
     run = on_turns("rise", tmp_path / "run", ("rounds", "6"), ("tasks.num", "32"), ROUND,
-                   ("num-revisions", "4"), ("measure.revisions.num-tasks", "2"))  # fmt: skip
+                   ("num-revisions", "4"))  # fmt: skip
     model = run.models["policy"]
     assert probability(model, "?", "x") > 0.3 and probability(model, "a", "x") > 0.3  # 1/6 before
     run.store.close()
@@ -207,7 +211,7 @@ def test_a_second_turn_begins_as_another_first_answer(tmp_path, recipe):
 def test_cct_learns_second_turns_and_plain_answers_and_no_mistake(tmp_path, share, source):
     models = {"policy": TabularModel("policy", ALPHABET)}
     run = on_letters("confidence_critique", tmp_path / "run", ("instruction", "?"), ("rounds", "1"),
-                     ("explore.max-tokens", "1"), ("select.policy.cut-off", "true"), ROUND,
+                     ("second-answer", "0"), ("measure.revisions.num-tasks", "2"), ("explore.max-tokens", "1"), ("select.policy.cut-off", "true"), ROUND,
                      ("keep-share", share), ("source", source), ("measure-every", "99"),
                      world=ONLY_A, models=models)  # fmt: skip
     samples = list(run.store.read("samples", {"round": 0}))
@@ -226,3 +230,26 @@ def test_cct_learns_second_turns_and_plain_answers_and_no_mistake(tmp_path, shar
     assert {len(s.sequences[0].tokens) for s in plain} == {3} and len(plain) == 16  # "a", "x", end
     assert set(learnt) == ({1} if source == "own" else {1, 2})  # own answers here are cut off
     run.store.close()
+
+
+@pytest.mark.slow
+def test_score_killed_in_its_last_phase_ends_as_the_whole_one(tmp_path, monkeypatch):
+    """Its reference is a snapshot of an earlier phase, which must come back too."""
+    options = (("instruction", "b"), ("stage-one", "1"), ("num-attempts", "4"), ("rounds", "2"),
+               ("second-answer", "8"), ("phases.second_answer.select.policy.cut-off", "true"),
+               ("measure.revisions.num-tasks", "2"))  # fmt: skip
+    whole = finish("score", tmp_path / "whole", *options)
+    inner, calls = Learn.learn, []
+
+    def killed(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 6:
+            raise Killed
+        return inner(*args, **kwargs)
+
+    monkeypatch.setattr(Learn, "learn", killed)
+    with pytest.raises(Killed):
+        finish("score", tmp_path / "run", *options)
+    monkeypatch.setattr(Learn, "learn", inner)
+    again = finish("score", tmp_path / "run")
+    assert outcome(tmp_path / "run", again) == outcome(tmp_path / "whole", whole)

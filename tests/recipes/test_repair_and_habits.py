@@ -47,6 +47,7 @@ def re_rest(path, *options: tuple[str, str], reflector: TabularModel | None = No
         ("explore.max-tokens", "2"),
         ("rounds", "2"),
         ("measure-every", "9"),
+        ("reflector-rounds", "0"),
         ("learn.policy.learning-rate", "0.5"),
     ]
     models = {"policy": blind_agent(), "reflector": reflector or helpful()}
@@ -81,6 +82,15 @@ def test_nothing_of_what_the_reflector_read_is_learnt_by_the_agent(tmp_path):
         assert len(sample.sources) == 2
 
 
+def test_the_reflector_learns_alone_first(tmp_path):
+    few = ("phases.reflector.until.rounds", "1"), ("phases.main.until.rounds", "1")
+    run = re_rest(tmp_path / "run", ("reflector-rounds", "1"), *few)
+    models = [{s.model for s in run.store.read("samples", {"round": i})} for i in range(2)]
+    assert models == [{"reflector"}, {"reflector", "policy"}]
+    for options in ([("train-reflector", "false")], [("num-repairs", "0")]):
+        assert [p.name for p in plan_for("re_rest", options).phases] == ["main"]
+
+
 def test_a_reflector_that_shall_not_learn_stays_as_it_was(tmp_path):
     run = re_rest(tmp_path / "run", ("train-reflector", "false"))
     assert not [s for s in run.store.read("samples") if s.model == "reflector"]
@@ -91,7 +101,15 @@ def test_a_reflector_that_shall_not_learn_stays_as_it_was(tmp_path):
 def test_a_model_that_never_succeeds_learns_nothing_and_says_so(tmp_path):
     useless = table("reflector", g={"y": 12.0}, y={"end": 12.0})
     never = table("policy", a={"y": 12.0}, b={"x": 12.0}, x={"end": 12.0}, y={"end": 12.0})
-    plan = plan_for("re_rest", [("tasks.num", "8"), ("rounds", "1"), ("explore.max-tokens", "2")])
+    plan = plan_for(
+        "re_rest",
+        [
+            ("tasks.num", "8"),
+            ("rounds", "1"),
+            ("reflector-rounds", "0"),
+            ("explore.max-tokens", "2"),
+        ],
+    )
     run = run_plan(plan, {"main": LetterWorld({"a": "x"})}, {"policy": never, "reflector": useless}, tmp_path / "run")  # fmt: skip
     found = metrics_of(run, 0)
     assert found["select/samples"] == 0 and found["learn/policy/num_updates"] == 0
@@ -155,7 +173,7 @@ def agent_r(path, *options: tuple[str, str]) -> Run:
 @pytest.mark.slow
 def test_agent_r_learns_ways_back_from_its_own_trees(tmp_path):
     """Golden: this test on the machine of the first version (x86-64, torch 2.13.0, one thread)."""
-    run = agent_r(tmp_path / "run")
+    run = agent_r(tmp_path / "run", ("phases.main.parts.select.policy.min-walks", "1"))
     found = metrics_of(run, 1)
     assert found["select/splice_pairs"] == GOLDEN["splice_pairs"]
     assert found["select/splices"] == GOLDEN["splices"]
@@ -212,7 +230,10 @@ def test_a_recipe_runs_two_rounds_a_phase_of_a_byte_model(tmp_path, recipe, worl
         *options,
     ]
     plan = plan_for(recipe, given)
-    models = {n: tiny_model(n, 0, **SMALL | {"initializer_range": 0.2}) for n in plan.models}
+    models = {
+        n: tiny_model(n, 0, **SMALL | {"initializer_range": 0.2, "max_position_embeddings": 256})
+        for n in plan.models
+    }
     run = Run.create(plan, tmp_path / "run", open_worlds(plan), models)
     run.improve()
     run.close()

@@ -31,7 +31,14 @@ def test_each_rounds_weaker_self_is_the_one_before_and_its_reference_the_present
     run.store.close()
 
 
-@pytest.mark.parametrize("filter_by", ["likelihood", "agreement", "none"])
+@pytest.mark.parametrize(
+    "filter_by",
+    [
+        "likelihood",
+        pytest.param("agreement", marks=pytest.mark.slow),
+        pytest.param("none", marks=pytest.mark.slow),
+    ],
+)
 def test_the_filter_lets_through_what_it_says(tmp_path, filter_by):
     option = ("filter-by", filter_by)
     run = on_letters("self_reinforcement", tmp_path / "run", *QUICK, option)
@@ -49,6 +56,7 @@ def test_the_filter_lets_through_what_it_says(tmp_path, filter_by):
     run.store.close()
 
 
+@pytest.mark.slow
 def test_demonstrations_and_then_questions_alone_raise_what_is_right(tmp_path):
     # the seed raises x after a from a fifth; the pairs, which see no truth, go on in its direction
     run = on_letters("self_reinforcement", tmp_path / "run", *QUICK, ("filter-by", "agreement"))

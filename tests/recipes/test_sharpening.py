@@ -62,6 +62,7 @@ def test_pairs_end_at_the_first_model_to_a_higher_power(tmp_path, form):
     run.store.close()
 
 
+@pytest.mark.slow
 def test_only_the_exploring_form_draws_from_the_policy(tmp_path):
     for form, speakers in (("pairs", {"policy@0"}), ("exploring", {"policy@0", "policy@1"})):
         options = [("form", form), ("rounds", "2"), ("measure-every", "99")]

@@ -73,7 +73,7 @@ def moves_of(sample) -> tuple[str, str]:
     return " ".join(found[False]), " ".join(found[True])
 
 
-ONLY = {"with_good": False, "max_per_task": 100}
+ONLY = {"with_good": False, "max_per_task": 100, "min_walks": 1}
 
 
 def test_a_bad_walk_is_left_at_its_first_bad_move_and_led_back_to_where_they_parted():
@@ -107,6 +107,16 @@ def test_by_value_a_beginning_that_others_save_is_not_yet_bad():
     assert "D D" in {m[0] for m in map(moves_of, sooner)}
 
 
+def test_a_move_that_one_walk_tried_is_not_known_to_be_bad():
+    """D D was tried twice and failed twice; D D R and the first R by one walk each."""
+    walks = ["DRR", "DDRL", "DDLU", "RLRL"]
+    samples, noted = spliced(Splice(with_good=False, max_per_task=100), walks)
+    assert [moves_of(s) for s in samples] == [("D D", "U R R")]
+    assert noted["select/splice_pairs"] == 3
+    once, _ = spliced(Splice(**ONLY), walks)
+    assert ("R", "L D R R") in [moves_of(s) for s in once]
+
+
 def test_a_splice_that_the_world_does_not_let_end_is_dropped():
     kept, noted = spliced(Splice(**ONLY, retreat=False), ["DRR", "DDRL"])
     assert kept == [] and noted["select/splice_pairs"] == 1 and noted["select/splices"] == 0
@@ -125,7 +135,7 @@ def test_in_countdown_steps_are_taken_back():
 
 
 def test_good_walks_are_learnt_beside_the_splices_each_once():
-    samples, noted = spliced(Splice(), ["DRR", "DRR", "RDR", "DDRL"])
+    samples, noted = spliced(Splice(min_walks=1), ["DRR", "DRR", "RDR", "DDRL"])
     assert sorted(moves_of(s) for s in samples) == [
         ("", "D R R"),
         ("", "R D R"),
@@ -139,7 +149,7 @@ def test_equal_splices_count_once_and_a_task_has_at_most_so_many():
     walks = ["DRR", "DRR", "DDRL", "DDLU", "DDUU", "RRRR"]
     every, _ = spliced(Splice(**ONLY), walks)
     assert len({moves_of(s) for s in every}) == len(every) > 1
-    few, _ = spliced(Splice(with_good=False, max_per_task=1), walks)
+    few, _ = spliced(Splice(with_good=False, max_per_task=1, min_walks=1), walks)
     assert len(few) == 1
 
 
@@ -157,7 +167,8 @@ def test_the_truth_about_moves_is_refused_where_nobody_knows_it():
 
 
 @pytest.mark.parametrize(
-    "options", [{"gap": -1.0}, {"locate": "here"}, {"drop": 1.0}, {"max_per_task": 0}]
+    "options",
+    [{"gap": -1.0}, {"locate": "here"}, {"drop": 1.0}, {"min_walks": 0}, {"max_per_task": 0}],
 )
 def test_options_that_cannot_be_are_refused(options):
     with pytest.raises(ConfigError, match="Splice"):

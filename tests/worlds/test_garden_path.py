@@ -14,7 +14,7 @@ from askesis.worlds.views import Blind, RunView
 
 
 def task(digits: str):
-    return GardenPath().task(digits, right_turns(digits))
+    return GardenPath().posed(digits)
 
 
 def test_every_way_to_go_is_an_answer_and_one_is_right():
