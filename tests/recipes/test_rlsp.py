@@ -22,7 +22,6 @@ def test_with_alpha_one_it_is_ppo_to_the_last_bit(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_with_alpha_zero_it_raises_different_steps_whatever_is_right(tmp_path):
     # every letter followed by y is a step: x alone is one, xyx two of the same, xybya three
     options = [
