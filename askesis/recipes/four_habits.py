@@ -20,7 +20,7 @@ from askesis.tasks.uniform import Uniform
 def four_habits(
     habit: str = "backtrack+verify",
     wrong: bool = False,
-    num_demonstrations: int = 1000,
+    num_demonstrations: int = 4000,
     max_tokens: int = 192,
 ) -> Plan:
     """Supervised learning of demonstrations in a habit, then group relative policy optimisation.

@@ -29,7 +29,7 @@ def re_rest(
     beginning, in which it alone learns: a tiny model has never read a failed attempt.
     """
     parts = {
-        "tasks": Uniform(num=256),
+        "tasks": Uniform(num=128),
         "explore": Repair(num_attempts=num_attempts, num_repairs=num_repairs, feedback=feedback),
         "judge": Verifier(),
     }
@@ -42,7 +42,7 @@ def re_rest(
     )
     main = Phase(parts=both, measure=(Groups(), Ability()), until=Until(rounds=16))
     first = Phase(
-        name="reflector", parts=Parts(**parts, select=select, learn=learn),
+        name="reflector", parts=Parts(**parts, select=select, learn={"reflector": Learn(epochs=4)}),
         until=Until(rounds=reflector_rounds),
     )  # fmt: skip
     return Plan(

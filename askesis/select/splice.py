@@ -44,8 +44,9 @@ class Splice:
     revision: what is said first in revising, as a move of its own; an action that the world does
         not know is one that changes nothing. "" leaves it out: the way back is the revision.
     retreat: whether the world's own way back to where the walks parted is walked, where it has one.
-    with_good: learn the good walks as they are, too, as many a task as splices.
-    max_per_task: splices kept of one task, at random, at least 1.
+    max_per_task: splices kept of one task, at random, at least 1. max_good: good walks of one task
+        that are learnt as they are, at least 0. Where splices are many, a walker that cannot tell
+        its good moves from its bad ones learns to take back both.
     judge: whose value counts (id, with or without version); "" takes the last that knew.
     role: who walks.
 
@@ -60,11 +61,11 @@ class Splice:
     gap: float = field(default=0.2, metadata=LAZY)
     locate: Locate = field(default="value", metadata=LAZY)
     drop: float = field(default=0.5, metadata=LAZY)
-    min_walks: int = field(default=2, metadata=LAZY)
+    min_walks: int = field(default=1, metadata=LAZY)
     revision: str = field(default="", metadata=LAZY)
     retreat: bool = field(default=True, metadata=LAZY)
-    with_good: bool = field(default=True, metadata=LAZY)
-    max_per_task: int = field(default=4, metadata=LAZY)
+    max_per_task: int = field(default=1, metadata=LAZY)
+    max_good: int = field(default=4, metadata=LAZY)
     judge: str = ""
     role: str = field(default="policy", metadata=LAZY)
 
@@ -80,6 +81,7 @@ class Splice:
                 "drop": (0 <= self.drop < 1, "in [0, 1)"),
                 "min_walks": (self.min_walks >= 1, "at least 1"),
                 "max_per_task": (self.max_per_task >= 1, "at least 1"),
+                "max_good": (self.max_good >= 0, "at least 0"),
             },
         )
 
@@ -106,12 +108,12 @@ class Splice:
                 spliced = self._spliced(ctx, model, pair, found)
                 if spliced is not None:
                     made.setdefault(spliced[0].sequences[-1].tokens.tobytes(), spliced)
-            kept = self._few(ctx, found[0][0].start.key, list(made.values()))
+            key = found[0][0].start.key
+            kept = _few(ctx, key, list(made.values()), self.max_per_task)
             samples += [sample for sample, _ in kept]
             delays += [delay for _, delay in kept]
             num_spliced += len(kept)
-            if self.with_good:
-                samples += self._good(ctx, model, found)
+            samples += _few(ctx, f"good {key}", self._good(ctx, model, found), self.max_good)
         ctx.note("splices", num_spliced)
         ctx.note("splice_pairs", tried)
         if delays:
@@ -218,13 +220,6 @@ class Splice:
                 state = world.step(start.task, state, turn.text).state
         return state
 
-    def _few(self, ctx: Any, key: str, found: list[Any]) -> list[Any]:
-        """At most `max_per_task` of them, in their own order."""
-        if len(found) <= self.max_per_task:
-            return found
-        lots = ctx.generator("few", key).permutation(len(found))[: self.max_per_task]
-        return [found[i] for i in sorted(lots.tolist())]
-
     def _good(self, ctx: Any, model: str, found: list[tuple[Attempt, float]]) -> list[Sample]:
         """Good walks as they are, those with the same moves once."""
         good: dict[tuple[str, ...], Attempt] = {}
@@ -232,8 +227,15 @@ class Splice:
             if value > self.good:
                 good.setdefault(self._moves(attempt), attempt)
         made = [sample_of(ctx, model, a, self.role) for a in good.values()]
-        kept = [s for s in made if s is not None]
-        return self._few(ctx, f"good {found[0][0].start.key}", kept)
+        return [s for s in made if s is not None]
+
+
+def _few(ctx: Any, key: str, found: list[Any], most: int) -> list[Any]:
+    """At most so many of them, at random, in their own order."""
+    if len(found) <= most:
+        return found
+    lots = ctx.generator("few", key).permutation(len(found))[:most]
+    return [found[i] for i in sorted(lots.tolist())]
 
 
 def _shared(first: Sequence[str], second: Sequence[str]) -> int:

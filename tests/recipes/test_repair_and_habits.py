@@ -173,7 +173,7 @@ def agent_r(path, *options: tuple[str, str]) -> Run:
 @pytest.mark.slow
 def test_agent_r_learns_ways_back_from_its_own_trees(tmp_path):
     """Golden: this test on the machine of the first version (x86-64, torch 2.13.0, one thread)."""
-    run = agent_r(tmp_path / "run", ("phases.main.parts.select.policy.min-walks", "1"))
+    run = agent_r(tmp_path / "run", ("phases.main.parts.select.policy.max-per-task", "4"))
     found = metrics_of(run, 1)
     assert found["select/splice_pairs"] == GOLDEN["splice_pairs"]
     assert found["select/splices"] == GOLDEN["splices"]

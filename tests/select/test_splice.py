@@ -73,7 +73,7 @@ def moves_of(sample) -> tuple[str, str]:
     return " ".join(found[False]), " ".join(found[True])
 
 
-ONLY = {"with_good": False, "max_per_task": 100, "min_walks": 1}
+ONLY = {"max_good": 0, "max_per_task": 100}
 
 
 def test_a_bad_walk_is_left_at_its_first_bad_move_and_led_back_to_where_they_parted():
@@ -110,7 +110,7 @@ def test_by_value_a_beginning_that_others_save_is_not_yet_bad():
 def test_a_move_that_one_walk_tried_is_not_known_to_be_bad():
     """D D was tried twice and failed twice; D D R and the first R by one walk each."""
     walks = ["DRR", "DDRL", "DDLU", "RLRL"]
-    samples, noted = spliced(Splice(with_good=False, max_per_task=100), walks)
+    samples, noted = spliced(Splice(**ONLY, min_walks=2), walks)
     assert [moves_of(s) for s in samples] == [("D D", "U R R")]
     assert noted["select/splice_pairs"] == 3
     once, _ = spliced(Splice(**ONLY), walks)
@@ -135,7 +135,7 @@ def test_in_countdown_steps_are_taken_back():
 
 
 def test_good_walks_are_learnt_beside_the_splices_each_once():
-    samples, noted = spliced(Splice(min_walks=1), ["DRR", "DRR", "RDR", "DDRL"])
+    samples, noted = spliced(Splice(max_per_task=4), ["DRR", "DRR", "RDR", "DDRL"])
     assert sorted(moves_of(s) for s in samples) == [
         ("", "D R R"),
         ("", "R D R"),
@@ -149,7 +149,7 @@ def test_equal_splices_count_once_and_a_task_has_at_most_so_many():
     walks = ["DRR", "DRR", "DDRL", "DDLU", "DDUU", "RRRR"]
     every, _ = spliced(Splice(**ONLY), walks)
     assert len({moves_of(s) for s in every}) == len(every) > 1
-    few, _ = spliced(Splice(with_good=False, max_per_task=1, min_walks=1), walks)
+    few, _ = spliced(Splice(max_good=0, max_per_task=1), walks)
     assert len(few) == 1
 
 
@@ -168,7 +168,14 @@ def test_the_truth_about_moves_is_refused_where_nobody_knows_it():
 
 @pytest.mark.parametrize(
     "options",
-    [{"gap": -1.0}, {"locate": "here"}, {"drop": 1.0}, {"min_walks": 0}, {"max_per_task": 0}],
+    [
+        {"gap": -1.0},
+        {"locate": "here"},
+        {"drop": 1.0},
+        {"min_walks": 0},
+        {"max_good": -1},
+        {"max_per_task": 0},
+    ],
 )
 def test_options_that_cannot_be_are_refused(options):
     with pytest.raises(ConfigError, match="Splice"):
