@@ -27,6 +27,9 @@ with an arm's name is that arm's, every other one goes to all:
 --metric pass@1           what is compared: pass@K, or score
 --num 1000 --attempts 4   claim tasks, and attempts at each, for every snapshot
 --snapshots 6             points of a curve besides the start
+--tune PATH=A,B,C         every arm first tries these values on decide tasks, and takes the best;
+                          given twice, every combination
+--tune-share 0.3          the part of the budget a trial has (default: all of it)
 --out DIR                 where everything goes; the same command goes on where it was
 --json                    the result for programs
 """
@@ -38,6 +41,8 @@ _OWN = (
     "num",
     "attempts",
     "snapshots",
+    "tune",
+    "tune-share",
     "out",
     "json",
     "help",
@@ -66,6 +71,8 @@ def compare(out: Console, words: Sequence[str]) -> int:
         num_attempts=options.whole("attempts", own.get("attempts", "4")),
         num_snapshots=options.whole("snapshots", own.get("snapshots", "6")),
         metric=own.get("metric", "pass@1"),
+        tune=tuple(_grid(v) for k, v in given if k == "tune"),
+        tune_share=options.seconds("tune-share", own.get("tune-share", "1")),
     )  # fmt: skip
     alone_on_the_machine = "seconds" in budget
     workers = options.whole("workers", own["workers"]) if "workers" in own else None
@@ -88,6 +95,11 @@ def _seeds(text: str) -> tuple[int, ...]:
     if "," in text:
         return tuple(options.whole("seeds", part.strip(), 0) for part in text.split(",") if part)
     return tuple(range(options.whole("seeds", text)))
+
+
+def _grid(text: str) -> tuple[str, tuple[str, ...]]:
+    path, _, values = text.partition("=")
+    return path, tuple(v.strip() for v in values.split(",") if v.strip())
 
 
 def _folder(contest: Any) -> str:

@@ -14,6 +14,7 @@ from askesis.lab.compare.contest import Contest, Entrant, entrants
 from askesis.lab.compare.curves import at, curve, spent
 from askesis.lab.compare.record import read_comparison
 from askesis.lab.compare.table import lines
+from askesis.lab.compare.tuning import tune
 from askesis.models.tiny import tiny_model
 
 CONTEST = Contest((Entrant("slow", "rft"), Entrant("fast", "grpo")), ("w",), {"tokens": 100.0},
@@ -172,3 +173,67 @@ def test_two_recipes_are_compared_from_end_to_end_and_go_on_where_they_were(tmp_
     assert second.at_budget == first.at_budget
     with pytest.raises(RunError, match="another comparison"):
         compare(replace(CONTEST, worlds=("countdown",), budget={"tokens": 1e9}), tmp_path / "c")
+
+
+def test_every_arm_tries_the_same_values_and_takes_what_was_best_on_decide_tasks(
+    tmp_path, monkeypatch
+):
+    asked = []
+
+    def run(arms, folder, **_):
+        asked.append((folder.name, arms))
+        rates = [dict(a.options)["rate"] for a in arms]
+        return [
+            replace(
+                result(a.seed, [0.2, 0.7 if (a.recipe, rate) in good else 0.3], [0.0, 100.0]),
+                error="it failed" if (a.recipe, rate) == ("grpo", "3") else "",
+            )
+            for a, rate in zip(arms, rates, strict=True)
+        ]
+
+    good = {("rft", "2"), ("grpo", "1")}
+    monkeypatch.setattr("askesis.lab.compare.tuning.run_arms", run)
+    monkeypatch.setattr("askesis.lab.compare.compare.run_arms", run)
+    monkeypatch.setattr("askesis.lab.compare.compare.check", lambda contest: None)
+    contest = replace(CONTEST, tune=(("rate", ("1", "2", "3")),), tune_share=0.5)
+    found = compare(contest, tmp_path)
+    (first, trials), (_, arms) = asked
+    assert first == "trials" and len(trials) == 6
+    assert {a.look.role for a in trials} == {"decide"} and {a.seed for a in trials} == {100}
+    assert {a.budget["tokens"] for a in trials} == {50.0}
+    assert {a.look.role for a in arms} == {"claim"}
+    assert {(a.recipe, dict(a.options)["rate"]) for a in arms} == good
+    tuned = found["tuned"]["w"]
+    assert tuned["slow"]["chosen"] == {"rate": "2"} and tuned["fast"]["chosen"] == {"rate": "1"}
+    assert tuned["fast"]["tried"][2] == {"options": {"rate": "3"}, "value": None}
+    assert "tuned on decide tasks of w: slow: rate 2; fast: rate 1" in lines(found)
+    assert read_comparison(tmp_path).tuned["w"]["slow"].tried[1].value == pytest.approx(0.7)
+
+
+def test_one_value_is_taken_without_a_trial(tmp_path):
+    contest = replace(CONTEST, tune=(("rate", ("2",)),))
+    found = tune(contest, tmp_path)
+    assert {t.chosen for t in found.values()} == {(("rate", "2"),)}
+
+
+@pytest.mark.parametrize("change", [{"tune": (("rate", ()),)}, {"tune": (("rate", ("1", "1")),)},
+                                    {"tune_share": 0.0}, {"tune_share": 1.5}])  # fmt: skip
+def test_a_grid_that_cannot_be_is_refused(change):
+    with pytest.raises(ConfigError):
+        replace(CONTEST, **change)
+
+
+def test_a_comparison_with_the_seed_of_tuning_is_refused(tmp_path):
+    contest = replace(CONTEST, seeds=(99, 100), tune=(("rate", ("1", "2")),))
+    with pytest.raises(ConfigError, match="seed 100"):
+        tune(contest, tmp_path)
+
+
+def test_a_folder_of_before_there_was_tuning_still_goes_on(tmp_path):
+    from dataclasses import asdict
+
+    from askesis.lab.compare.compare import _claim
+
+    old = {k: v for k, v in asdict(CONTEST).items() if not k.startswith("tune")}
+    (tmp_path / "contest.json").write_text(json.dumps(old))
+    _claim(tmp_path, CONTEST)

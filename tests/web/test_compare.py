@@ -91,6 +91,15 @@ def test_a_winner_by_tokens_that_loses_by_seconds_is_shown_as_such(read, tmp_pat
     assert compare.reversals(same) == []
 
 
+def test_what_tuning_tried_and_took_is_shown(content, tmp_path):
+    arm, world = content["arms"][0], content["worlds"][0]
+    tried = [{"options": {"rate": "1"}, "value": 0.125}, {"options": {"rate": "7"}, "value": None}]
+    tuned = {world: {arm: {"chosen": {"rate": "1"}, "tried": tried}}}
+    page = compare.render(Comparison.model_validate(content | {"tuned": tuned}), tmp_path)
+    assert 'rate 1</td><td class="num">12.5 %</td><td>taken' in page
+    assert 'rate 7</td><td class="num">failed</td><td></td>' in page
+
+
 def test_one_seed_says_what_cannot_be_said(tmp_path):
     one = Comparison.model_validate(comparison(("rft", "grpo"), ("countdown",), 1))
     assert "No method can be called better from this" in compare.render(one, tmp_path)

@@ -16,6 +16,7 @@ from askesis.errors import ConfigError, RunError
 from askesis.formulas.crossed import crossed_mean, performance_profile, probability_of_improvement
 from askesis.lab.arm import ArmResult
 from askesis.lab.arms import Progress, run_arms
+from askesis.lab.compare import tuning
 from askesis.lab.compare.contest import Contest
 from askesis.lab.compare.curves import (
     alarms_of,
@@ -26,6 +27,7 @@ from askesis.lab.compare.curves import (
     table_at,
 )
 from askesis.lab.compare.record import AXES, NAME, VERSION
+from askesis.lab.compare.tuning import tune
 from askesis.lab.compare.words import conclusions, rankings
 
 DRAWS_SEED = 20_261_121  # of the bootstrap: the same results give the same file
@@ -46,11 +48,16 @@ def compare(
     """
     check(contest)
     _claim(folder, contest)
-    arms = {(w, e.name): contest.arms(w, e) for w in contest.worlds for e in contest.entrants}
+    tuned = tune(contest, folder / "trials", workers, on_progress)
+    arms = {
+        (w, e.name): contest.arms(w, e, tuned[w, e.name].chosen)
+        for w in contest.worlds
+        for e in contest.entrants
+    }
     every = [arm for some in arms.values() for arm in some]
     done = iter(run_arms(every, folder / "arms", workers=workers, on_progress=on_progress))
     results = {key: [next(done) for _ in some] for key, some in arms.items()}
-    found = summary(contest, results, command)
+    found = summary(contest, results, command) | {"tuned": tuning.plain(tuned)}
     aside = folder / f".{NAME}"
     aside.write_text(json.dumps(found, indent=1))
     aside.replace(folder / NAME)
@@ -66,7 +73,8 @@ def check(contest: Contest) -> None:
 
     for world in contest.worlds:
         for entrant in contest.entrants:
-            arm = contest.arms(world, entrant)[0]
+            tried = tuning.grid(contest.tune)
+            arm = contest.arms(world, entrant, tried[0] if tried else ())[0]
             plan = plan_for(arm.recipe, [*arm.options, ("seed", str(arm.seed))])
             open_worlds(plan)
             _fits(contest, entrant.name, plan)
@@ -92,7 +100,8 @@ def _claim(folder: Path, contest: Contest) -> None:
     """The folder belongs to one comparison."""
     folder.mkdir(parents=True, exist_ok=True)
     place, mine = folder / "contest.json", json.dumps(asdict(contest), indent=1)
-    if place.exists() and json.loads(place.read_text()) != json.loads(mine):
+    usual = {"tune": [], "tune_share": 1.0}  # folders of before there was tuning
+    if place.exists() and usual | json.loads(place.read_text()) != json.loads(mine):
         raise RunError(
             f"{folder} holds another comparison",
             hint="give another folder with --out, or the same arms, worlds, budget and seeds",

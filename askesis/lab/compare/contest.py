@@ -32,6 +32,8 @@ class Contest:
     different. options: of all arms. num_tasks, num_attempts: claim tasks and attempts at each.
     num_snapshots: points on every curve besides the start. metric: pass@K with K at most
     num_attempts, or score. smallest_effect: a difference worth having, for the words.
+    tune: options with the values every arm tries for `tune_share` of the budget (in (0, 1]) before
+    the comparison, on decide tasks (`askesis.lab.compare.tuning`).
     """
 
     entrants: tuple[Entrant, ...]
@@ -44,6 +46,8 @@ class Contest:
     num_snapshots: int = 6
     metric: str = "pass@1"
     smallest_effect: float = 0.02
+    tune: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    tune_share: float = 1.0
 
     def __post_init__(self) -> None:
         if not self.budget:
@@ -71,6 +75,17 @@ class Contest:
             )
         if not self.worlds or not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ConfigError("a comparison needs worlds, and seeds that differ")
+        for path, values in self.tune:
+            if not values or len(set(values)) < len(values):
+                raise ConfigError(
+                    f"{path} has nothing to choose from",
+                    expected="values that differ, with commas between",
+                    hint="--tune learn.policy.learning-rate=1e-4,2e-4,4e-4",
+                )
+        if not 0 < self.tune_share <= 1:
+            raise ConfigError(
+                "tune_share", expected="above 0, at most 1", found=f"{self.tune_share:g}"
+            )
         if self.metric != "score" and not 1 <= self.k <= self.num_attempts:
             raise ConfigError(
                 f"{self.metric} cannot be estimated",
@@ -96,10 +111,12 @@ class Contest:
         """The first budget, which curves are read at."""
         return next(iter(self.budget))
 
-    def arms(self, world: str, entrant: Entrant) -> list[Arm]:
-        """One arm a seed."""
+    def arms(
+        self, world: str, entrant: Entrant, chosen: tuple[tuple[str, str], ...] = ()
+    ) -> list[Arm]:
+        """One arm a seed; `chosen` are options that tuning found."""
         look = Look("claim", self.num_tasks, self.num_attempts, "all")
-        options = (("world", world), *self.options, *entrant.options)
+        options = (("world", world), *self.options, *entrant.options, *chosen)
         return [
             Arm(
                 f"{entrant.name} on {world}, seed {seed}", entrant.recipe, options, seed,

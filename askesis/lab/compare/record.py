@@ -73,6 +73,20 @@ class Raised(_Part):
     num: int = 0
 
 
+class Trial(_Part):
+    """Options that tuning tried, and the metric they reached on decide tasks (None: it failed)."""
+
+    options: dict[str, str]
+    value: float | None
+
+
+class Tuned(_Part):
+    """What tuning took for an arm in a world, and all it tried."""
+
+    chosen: dict[str, str]
+    tried: list[Trial] = Field(default_factory=list)
+
+
 class Failed(_Part):
     """A run that did not come to its end."""
 
@@ -107,6 +121,7 @@ class Comparison(_Part):
     cost: dict[str, dict[str, dict[str, float]]] = Field(default_factory=dict)
     alarms: dict[str, dict[str, list[Raised]]] = Field(default_factory=dict)
     ranking: dict[str, dict[str, list[str]]] = Field(default_factory=dict)
+    tuned: dict[str, dict[str, Tuned]] = Field(default_factory=dict)
     conclusions: list[str] = Field(default_factory=list)
     failed: list[Failed] = Field(default_factory=list)
 

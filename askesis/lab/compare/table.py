@@ -16,9 +16,21 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     ]
     for world in found["worlds"]:
         told += ["", *world_lines(found, world)]
-    told += ["", *found["conclusions"]]
+    told += ["", *found["conclusions"], *tuned_lines(found)]
     for one in found["failed"]:
         told.append(f"FAILED: {one['arm']} on {one['world']}, seed {one['seed']}: {one['why']}")
+    return told
+
+
+def tuned_lines(found: Mapping[str, Any]) -> list[str]:
+    """One line a world: what tuning took for every arm."""
+    told = []
+    for world, arms in found.get("tuned", {}).items():
+        taken = [
+            f"{name}: " + ", ".join(f"{k.rpartition('.')[2]} {v}" for k, v in one["chosen"].items())
+            for name, one in arms.items()
+        ]
+        told.append(f"tuned on decide tasks of {world}: " + "; ".join(taken))
     return told
 
 
