@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from askesis.cli import diagnosing, failures, forecasting, options
+from askesis.cli import diagnosing, failures, forecasting, options, retaining
 from askesis.cli.listing import list_engines, list_rows, print_json
 from askesis.errors import AskesisError, ConfigError, nearest
 
@@ -174,6 +174,8 @@ def show(
 
 app.command()(forecasting.forecast)
 app.command()(diagnosing.diagnose)
+app.command()(retaining.forgetting)
+app.command()(retaining.drift)
 
 
 @app.command()

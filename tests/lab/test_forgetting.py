@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +125,29 @@ def test_a_phase_in_which_nothing_was_learnt_has_the_snapshot_of_the_one_before(
 def test_a_run_without_a_finished_round_says_so(tmp_path):
     with pytest.raises(RunError, match="there is no run"):
         life(tmp_path / "nothing")
+
+
+@pytest.mark.slow
+def test_the_command_shows_the_matrix_and_what_follows_from_it(twice, capsys):
+    words = ["forgetting", str(twice), "--num", "24", "--attempts", "8"]
+    assert main(words) == 0
+    told = capsys.readouterr().out
+    assert "turned1" in told and "backward transfer" in told and "turned: " in told
+    assert main([*words, "--world", "turned", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["columns"] == ["turned"] and len(found["pass@1"]) == 4
+    assert found["stages"] == ["start", "main0", "turned1", "main2"]
+
+
+def test_what_is_shown_says_whether_a_difference_was_seen():
+    from rich.console import Console
+
+    from askesis.cli.retaining import show_life
+
+    first = Evaluation((scores("p@0", 0, 1, 1), scores("p@3", 4, 4, 4), scores("p@5", 1, 1, 2)))
+    found = Life(("one",), ("start", "a", "b"), (0, -1), ("p@0", "p@3", "p@5"), (first,))
+    out = Console(record=True, width=120)
+    show_life(out, found, 3, 4)
+    told = out.export_text()
+    assert "100.0 %" in told and "*" in told
+    assert "since it was last learnt: forgotten" in told

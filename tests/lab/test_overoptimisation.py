@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
+from askesis.cli.main import main
 from askesis.formulas.overoptimisation import hump
 from askesis.lab.overoptimisation import over_optimisation, points_of
 
@@ -70,3 +73,24 @@ def test_rounds_that_were_not_measured_or_are_not_finite_are_left_out():
     assert [p.round for p in points_of(some)] == [1, 3, 4, 5]
     some[3]["value"] = -0.01  # k1 estimates can be negative
     assert points_of(some)[0].distance == 0
+
+
+def test_the_command_shows_the_points_and_the_sentence(tmp_path, monkeypatch, capsys):
+    class Opened(Store):
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+    store = Opened(rows(14))
+    monkeypatch.setattr("askesis.store.run_store.RunStore.open", lambda path: store)
+    assert main(["drift", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "sqrt(KL to base)" in told and "past its predicted top" in told
+    assert main(["drift", str(tmp_path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["past_peak"] and found["points"][-1]["proxy"] is None
+    store.rows = []
+    assert main(["drift", str(tmp_path)]) == 2
+    assert "did not measure how far it went" in capsys.readouterr().err
