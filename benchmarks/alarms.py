@@ -66,7 +66,10 @@ _ROUNDS = (("rounds", str(ROUNDS)),)
 CLEAN = (
     Kind("clean_gradients", _ROUNDS),
     Kind("clean_imitation", _ROUNDS),
-    Kind("clean_imitation", (*_ROUNDS, ("world", "chain_arithmetic"), ("tasks.num", "24"))),
+    Kind(
+        "clean_imitation",  # at a rate of 1e-3 imitation there forgets what it could: not clean
+        (*_ROUNDS, ("world", "chain_arithmetic"), ("tasks.num", "24"), ("rate", "1e-4")),
+    ),
 )
 PROVOKED = (
     Kind("pays_for_length", _ROUNDS, ("reward_hacking", "length_gaming"), tokens=150_000),

@@ -69,7 +69,7 @@ def plan(
 ) -> Plan:  # fmt: skip
     """Imitation of what passed, measured in every round."""
     ability = (
-        Worlds(num_tasks=32, num_attempts=4) if worlds else Ability(num_tasks=48, num_attempts=4)
+        Worlds(num_tasks=96, num_attempts=4) if worlds else Ability(num_tasks=48, num_attempts=4)
     )
     phases = []
     for name in worlds or ("main",):
@@ -139,9 +139,10 @@ def test_a_collapsing_sampler_is_found(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_that_forgets_is_found_in_the_phase_that_makes_it_forget(tmp_path):
-    found = run_of(tmp_path / "run", plan(worlds=("main", "other"), rounds=7, rate=0.3))
-    assert found.keys() == {"forgetting"} and found["forgetting"] >= 7
+def test_a_run_that_forgets_one_world_while_it_learns_another_is_found(tmp_path):
+    """The two contradict each other; what it could do of the other one is lost by round 4."""
+    found = run_of(tmp_path / "run", plan(worlds=("main", "other"), rounds=5, rate=0.3))
+    assert found.keys() == {"forgetting"} and found["forgetting"] >= 2
 
 
 @pytest.mark.slow

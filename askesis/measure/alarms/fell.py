@@ -29,7 +29,7 @@ class Forgetting(Asked):
     world_keys: tuple[str, ...] = ("measure/world/*/pass@1",)
     margin: float = 0.03
     windows: tuple[int, ...] = SIZES
-    z: float = 3.0
+    z: float = 3.5  # the best of many earlier windows is partly luck
 
     name: ClassVar[str] = "forgetting"
     meaning: ClassVar[str] = "the model could do this better earlier in the run than it can now"
