@@ -188,6 +188,10 @@ class Context:
         """Token ids of `text` as `role` would write it, without an end token."""
         return self._host.speakers.encode(role, text)
 
+    def decode(self, role: str, tokens: np.ndarray) -> str:
+        """The text of token ids as `role` would write them; marks are left out."""
+        return self._host.speakers.decode(role, tokens)  # type: ignore[no-any-return]
+
     def capabilities(self, role: str) -> frozenset[str]:
         """What the engine of a role can do (`askesis.protocols.Engine`)."""
         return frozenset(self._host.speakers.capabilities(role))

@@ -137,6 +137,8 @@ class Round:
                     self.run.record("tasks", [s.task for s in wave], self.index, self.phase.name)
             attempts = [a for g in groups for a in g.attempts]
             self.run.record("attempts", attempts, self.index, self.phase.name)
+            trees = [g.tree for g in groups if g.tree is not None]
+            self.run.record("trees", trees, self.index, self.phase.name)
             self.run.meter.add("attempts", len(attempts))
             out(len(attempts))
         self.view.groups[ctx.slot] = groups
@@ -224,6 +226,11 @@ class Round:
             if hasattr(part, "observe"):
                 ctx = self._context("observe", part, {}, Purpose.PROBE, again=False)
                 self.run.states[slot] = part.observe(ctx, self.run.states.get(slot), self.view)
+
+    def state_of(self, part: Any) -> Any:
+        """What a stateful part knew when this round began, for a round that hands it to another
+        part; that one reads it and changes nothing."""
+        return self.run.states.get(self._slots[id(part)])
 
     # ------------------------------------------------------------ how a verb works
 

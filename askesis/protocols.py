@@ -51,7 +51,15 @@ class World(Protocol):
     "answer" (it can verify), "steps" (it knows which step is wrong), "demonstration" (it can
     write solutions), "turns" (it can be walked step by step). `num_canonical` is how many
     different tasks there are (None: more than 10**9). `max_answer_tokens` is a sensible
-    allowance for one answer in byte tokens.
+    allowance for one answer in byte tokens. A world whose answers are worked step by step may say
+    with `step_end` what closes a step (a line end where it does not say).
+
+    Some worlds know more about answers that are not finished: `states(task, answer)` ("states" is
+    in `truth`) gives (one past its last character, state) for each step up to the first that
+    cannot be followed, where states from which the same can still be done are equal texts;
+    `finish(task, begun, rng)` is a right answer that begins with these steps, or None.
+    `correction(task, wrong, right, again=, remark=)` ("corrections" is in `truth`) is what follows
+    a wrong beginning of an answer so that its last step is taken back and it ends as `right` does.
     """
 
     id: str
@@ -86,7 +94,8 @@ class Environment(Protocol):
     nothing more. Some worlds know more of the truth, which recipes may ask for:
     `demonstrate_walk(task, rng)` the actions of a solution, `actions(task, state)` all legal ones,
     `moves_left(task, state)` the fewest that are needed, `way_back(task, state, earlier)` actions
-    that lead back to an earlier state of a walk (None: there are none).
+    that lead back to an earlier state of a walk (None: there are none), `position(task, state)` a
+    text that is equal for states from which the same can be done, however one came there.
     """
 
     def initial(self, task: Task) -> Any:

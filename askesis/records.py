@@ -65,6 +65,7 @@ class StopReason(StrEnum):
     BUDGET = "budget"  # cut: the run's budget was used up
     CANCELLED = "cancelled"  # nobody wanted it any more
     FAILED = "failed"  # an error, kept as data in `Attempt.error`
+    OPEN = "open"  # not over: whoever reads the turn goes on from its last token
 
     @property
     def cut_off(self) -> bool:
@@ -265,8 +266,8 @@ class Verdict:
     """What a judge said. Never a bare float.
 
     `value` is None where the judge does not know. `vector` has one entry per span for
-    per-step verdicts. `draws` are the raw votes behind `value`. `cost` is in generated plus
-    scored tokens.
+    per-step verdicts; what those mean, and how they are read, is `askesis.steps`. `draws` are the
+    raw votes behind `value`. `cost` is in generated plus scored tokens.
     """
 
     judge: str  # id with version, and the snapshot where a model judged

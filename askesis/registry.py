@@ -286,6 +286,54 @@ RECIPES: dict[str, Row] = {
         cards=(6,),
         page="docs/methods/four_habits.md",
     ),
+    "imitate_explore_improve": Row(
+        "askesis.recipes.imitate_explore_improve:imitate_explore_improve",
+        "a few long demonstrations, then own right answers to hard tasks beside them, from base",
+        "answers, demonstrations",
+        ("answer", "demonstration"),
+        cards=(245,),
+        page="docs/methods/imitate_explore_improve.md",
+    ),
+    "tailored_learning": Row(
+        "askesis.recipes.tailored_learning:tailored_learning",
+        "a teacher mends what a student got wrong; the student learns that, and to tell the two",
+        "answers, steps, demonstrations",
+        ("answer", "demonstration"),
+        cards=(25,),
+        page="docs/methods/tailored_learning.md",
+    ),
+    "partial_credit": Row(
+        "askesis.recipes.partial_credit:partial_credit",
+        "a pool of own right answers and right beginnings beside the reference, learnt as sets",
+        "answers, demonstrations, states",
+        ("answer", "demonstration", "states"),
+        cards=(248,),
+        page="docs/methods/partial_credit.md",
+    ),
+    "spontaneous_correction": Row(
+        "askesis.recipes.spontaneous_correction:spontaneous_correction",
+        "wrong steps put into right solutions, taken back and mended inside the answer",
+        "answers, steps",
+        ("answer", "steps", "corrections"),
+        cards=(41,),
+        page="docs/methods/spontaneous_correction.md",
+    ),
+    "self_feedback": Row(
+        "askesis.recipes.self_feedback:self_feedback",
+        "taught to judge and refine its answers, then without labels: what it accepts itself",
+        "answers, steps, demonstrations (first phase only)",
+        ("answer", "steps", "demonstration"),
+        cards=(3,),
+        page="docs/methods/self_feedback.md",
+    ),
+    "critique_in_the_loop": Row(
+        "askesis.recipes.critique_in_the_loop:critique_in_the_loop",
+        "a trained critic says which step of a failed attempt is wrong, and it is refined",
+        "answers, steps, demonstrations",
+        ("answer", "steps", "demonstration"),
+        cards=(62,),
+        page="docs/methods/critique_in_the_loop.md",
+    ),
     "agent_r": Row(
         "askesis.recipes.agent_r:agent_r",
         "own bad walks left at their first bad move and spliced with good ones: turning back",
@@ -293,6 +341,38 @@ RECIPES: dict[str, Row] = {
         ("turns", "demonstration"),
         cards=(9,),
         page="docs/methods/agent_r.md",
+    ),
+    "implicit_prm": Row(
+        "askesis.recipes.implicit_prm:implicit_prm",
+        "step rewards from outcomes alone; then of many answers the best by its weakest step",
+        "answers",
+        ("answer",),
+        cards=(133,),
+        page="docs/methods/implicit_prm.md",
+    ),
+    "prime": Row(
+        "askesis.recipes.prime:prime",
+        "outcomes and implicit rewards of tokens, whose model learns beside the policy",
+        "answers",
+        ("answer",),
+        cards=(146,),
+        page="docs/methods/prime.md",
+    ),
+    "process_advantage": Row(
+        "askesis.recipes.process_advantage:process_advantage",
+        "policy gradient that also pays each step's progress under a prover",
+        "answers",
+        ("answer",),
+        cards=(129,),
+        page="docs/methods/process_advantage.md",
+    ),
+    "clip_delta": Row(
+        "askesis.recipes.clip_delta:clip_delta",
+        "PPO with process rewards, clipped and differenced so that more steps do not pay",
+        "answers",
+        ("answer",),
+        cards=(128,),
+        page="docs/methods/clip_delta.md",
     ),
 }
 
@@ -302,6 +382,11 @@ PARTS: dict[str, Row] = {
     ),
     "tasks.difficulty_mixed": Row(
         "askesis.tasks.difficulty_mixed:DifficultyMixed", "tasks mixed over bins of difficulty"
+    ),
+    "tasks.lessons": Row(
+        "askesis.tasks.lessons:Lessons",
+        "tasks that went wrong in an exam, for a teacher to look at",
+        cards=(25,),
     ),
     "explore.sample": Row(
         "askesis.explore.sample:SampleAttempts", "k attempts at each start at a temperature"
@@ -333,6 +418,120 @@ PARTS: dict[str, Row] = {
         ("turns",),
         (9,),
     ),
+    "explore.search": Row(
+        "askesis.explore.search:Search",
+        "a tree search made of parts: what an edge is, select, expand, evaluate, back up",
+        cards=(0, 16, 24, 99, 178),
+        page="docs/search.md",
+    ),
+    "search.steps": Row(
+        "askesis.search.steps:Steps", "edges that are steps of one answer", cards=(0, 16, 178)
+    ),
+    "search.plans": Row(
+        "askesis.search.steps:Plans",
+        "edges that are lines of a plan, and the solution as the last one",
+        cards=(24,),
+    ),
+    "search.moves": Row(
+        "askesis.search.walked:Moves", "edges that are moves of a walked world", "", ("turns",)
+    ),
+    "search.revisions": Row(
+        "askesis.search.revisions:Revisions",
+        "edges that are answers and revisions of answers",
+        cards=(75,),
+    ),
+    "search.uct": Row("askesis.search.select:UCT", "down by value and how seldom it was tried"),
+    "search.puct": Row(
+        "askesis.search.select:PUCT",
+        "down by value and the policy's own probability by length",
+        cards=(24, 178),
+    ),
+    "search.best_first": Row(
+        "askesis.search.frontier:BestFirst", "the best place that is not opened", cards=(99,)
+    ),
+    "search.breadth_first": Row(
+        "askesis.search.frontier:BreadthFirst", "the nearest place that is not opened"
+    ),
+    "search.depth_first": Row(
+        "askesis.search.frontier:DepthFirst", "the deepest place that is not opened"
+    ),
+    "search.step_beam": Row(
+        "askesis.search.frontier:StepBeam", "the best few of each level, at once", cards=(178,)
+    ),
+    "search.draws": Row("askesis.search.expand:Draws", "so many edges a place, equal ones merged"),
+    "search.important_draws": Row(
+        "askesis.search.expand:ImportantDraws",
+        "more edges where what follows differs more",
+        cards=(16,),
+    ),
+    "search.nothing": Row("askesis.search.evaluate:Nothing", "every place is worth the same"),
+    "search.verified": Row(
+        "askesis.search.evaluate:Verified",
+        "what the world's verifier says of the last words",
+        "answers",
+        ("answer",),
+    ),
+    "search.paid": Row(
+        "askesis.search.evaluate:Paid", "the world's rewards on the way", "answers", ("turns",)
+    ),
+    "search.value_head": Row(
+        "askesis.search.evaluate:ValueHead", "a value head", "none", ("value",), (0, 16, 24, 178)
+    ),
+    "search.judged": Row("askesis.search.evaluate:Judged", "a judge that is a function"),
+    "search.confidence": Row(
+        "askesis.search.evaluate:Confidence",
+        "the policy's own probability of the way",
+        "none",
+        ("logp",),
+        (99,),
+    ),
+    "search.weighted": Row(
+        "askesis.search.evaluate:Weighted", "several evaluators, weighted", cards=(16,)
+    ),
+    "search.rollouts": Row(
+        "askesis.search.rollouts:Rollouts", "what a place leads to", cards=(16,)
+    ),
+    "search.ahead": Row(
+        "askesis.search.rollouts:Ahead", "a greedy look a few steps ahead", cards=(0,)
+    ),
+    "search.mean": Row("askesis.search.back_up:Mean", "the mean of the numbers that passed"),
+    "search.most": Row("askesis.search.back_up:Most", "the highest number that passed"),
+    "search.along_path": Row(
+        "askesis.search.back_up:AlongPath", "the weakest (product, mean) step of the way"
+    ),
+    "search.of_children": Row(
+        "askesis.search.back_up:OfChildren", "the children's values by their visits", cards=(0,)
+    ),
+    "explore.deepening": Row(
+        "askesis.explore.deepening:Deepening",
+        "attempts told to look again at token budgets that grow",
+        cards=(20,),
+    ),
+    "judge.first_error": Row(
+        "askesis.judge.first_error:FirstError",
+        "the step from which nothing comes out right, found by halves",
+        "answers",
+        ("answer",),
+        (135,),
+    ),
+    "select.tree_values": Row(
+        "askesis.select.tree_values:TreeValues",
+        "prefixes of trees with what they are worth, for value heads",
+        cards=(0, 16, 24, 129, 135, 178),
+    ),
+    "select.tree_pairs": Row(
+        "askesis.select.tree_pairs:TreePairs",
+        "pairs out of trees: sibling steps, attempts that part, drafts with their repairs",
+        cards=(24, 75, 142, 149),
+    ),
+    "select.tree_leaves": Row(
+        "askesis.select.tree_leaves:TreeLeaves",
+        "right attempts of trees whose steps all passed a gate",
+        cards=(0, 16, 24, 178),
+    ),
+    "measure.searches": Row(
+        "askesis.measure.searches:Searches", "how large, deep and costly the trees were"
+    ),
     "explore.demonstrate_walk": Row(
         "askesis.explore.demonstrate_walk:DemonstrateWalk",
         "the world's own walks, move by move",
@@ -345,6 +544,20 @@ PARTS: dict[str, Row] = {
         "answers",
         ("answer",),
         (212,),
+    ),
+    "explore.teach": Row(
+        "askesis.explore.teach:Teach",
+        "the world's solver as a teacher, who keeps what was right of a wrong attempt",
+        "steps, demonstrations",
+        ("steps", "demonstration"),
+        (25,),
+    ),
+    "explore.continue_saved": Row(
+        "askesis.explore.continue_saved:ContinueSaved",
+        "attempts that go on from beginnings which led the right way before",
+        "demonstrations",
+        ("demonstration", "states"),
+        (248,),
     ),
     "explore.annotated": Row(
         "askesis.explore.annotated:Annotated",
@@ -388,6 +601,10 @@ PARTS: dict[str, Row] = {
         "askesis.judge.bad_patterns:BadPatterns",
         "another judge, with penalties for bad patterns",
         cards=(240,),
+    ),
+    "judge.wrong": Row(
+        "askesis.judge.wrong:Wrong",
+        "another judge for whom the verifier errs at given rates: --false-pass, --false-fail",
     ),
     "select.threshold": Row(
         "askesis.select.threshold:Threshold", "good, distinct attempts, at most so many a task"
@@ -446,6 +663,23 @@ PARTS: dict[str, Row] = {
         "all different correct attempts at a task in one sample",
         cards=(248,),
     ),
+    "select.taught": Row(
+        "askesis.select.taught:Taught",
+        "lessons, each with the student's own right and wrong answers beside it",
+        cards=(25,),
+    ),
+    "select.grown_set": Row(
+        "askesis.select.grown:GrownSet",
+        "all demonstrations and own right answers of the run, more of hard tasks",
+        cards=(245,),
+    ),
+    "select.solution_pool": Row(
+        "askesis.select.solution_pool:SolutionPool",
+        "what was found out about each task, kept over rounds: right answers and beginnings",
+        "answers",
+        ("answer", "states"),
+        (248,),
+    ),
     "select.rankings": Row(
         "askesis.select.sets:Rankings", "the attempts at a task in one sample, best first"
     ),
@@ -479,6 +713,31 @@ PARTS: dict[str, Row] = {
         "askesis.select.repaired:RepairedPairs",
         "a right repair against the failed attempt that it mends",
         cards=(212,),
+    ),
+    "select.step_splice": Row(
+        "askesis.select.step_splice:StepSplice",
+        "wrong steps put into right solutions and taken back, loss on all but them",
+        "answers, steps",
+        ("answer", "steps", "corrections"),
+        (41,),
+    ),
+    "select.feedback_lessons": Row(
+        "askesis.select.feedback_lessons:FeedbackLessons",
+        "own answers with a teacher's feedback: how to judge, to refine, to answer",
+        "answers, steps",
+        ("answer",),
+        (3, 62),
+    ),
+    "select.refined": Row(
+        "askesis.select.refined:Refined",
+        "answers accepted at once or after a refinement, learnt as answers to the task",
+        cards=(3, 62),
+    ),
+    "judge.own_feedback": Row(
+        "askesis.judge.own_feedback:OwnFeedback",
+        "whether a critic, perhaps the same model, calls an answer right",
+        "none",
+        cards=(3,),
     ),
     "select.splice": Row(
         "askesis.select.splice:Splice",
@@ -547,6 +806,11 @@ PARTS: dict[str, Row] = {
         "askesis.learn.objectives.likelihood:SetLikelihood",
         "several correct answers to a task at once (MML, beta-MML)",
         cards=(248,),
+    ),
+    "learn.triplet": Row(
+        "askesis.learn.objectives.contrast:Triplet",
+        "hidden states of right answers closer together than those of wrong ones",
+        cards=(25,),
     ),
     "learn.anchored_likelihood": Row(
         "askesis.learn.objectives.likelihood:AnchoredLikelihood",
@@ -649,6 +913,18 @@ PARTS: dict[str, Row] = {
         ("answer",),
         (2, 84, 237),
     ),
+    "measure.spontaneous": Row(
+        "askesis.measure.spontaneous:Spontaneous",
+        "wrong steps taken back and mended inside an answer, false alarms, forced mistakes",
+        "answers, steps",
+        ("answer", "steps"),
+        (41,),
+    ),
+    "measure.tail": Row(
+        "askesis.measure.tail:Tail",
+        "whether hard tasks drop out of what is learnt",
+        cards=(62,),
+    ),
     "measure.walks": Row(
         "askesis.measure.walks:Walks",
         "success of walks from the beginning and after forced slips, loops, illegal moves",
@@ -739,6 +1015,112 @@ PARTS: dict[str, Row] = {
         "askesis.select.steering:SteeredThreshold",
         "good, distinct attempts at the chosen threshold, to a wanted size",
         cards=(1,),
+    ),
+    "select.step_advantages": Row(
+        "askesis.select.step_advantages:StepAdvantages",
+        "every token with the advantage of its outcome and that of its own step",
+        cards=(129, 146),
+    ),
+    "select.step_outcomes": Row(
+        "askesis.select.step_outcomes:StepOutcomes",
+        "attempts with their outcome and a reward at the end of each step, for PPO",
+        cards=(128,),
+    ),
+    "select.step_rewards": Row(
+        "askesis.select.step_rewards:StepRewards",
+        "from scores of steps to rewards: clip, delta, progress, best of k, look-ahead",
+        cards=(128, 129, 146, 152),
+    ),
+    "select.step_labels": Row(
+        "askesis.select.step_labels:StepLabels",
+        "a label at the end of each step, for heads that judge steps",
+        cards=(129, 135, 171),
+    ),
+    "select.step_lessons": Row(
+        "askesis.select.step_lessons:StepLessons",
+        "answers with their first wrong step named, for critics of steps",
+        cards=(171, 207),
+    ),
+    "judge.weighted_vote": Row(
+        "askesis.judge.weighted_vote:WeightedVote",
+        "the vote of a group, each attempt with the weight another judge gives it",
+        "",
+        (),
+        (133, 135),
+    ),
+    "select.band": Row(
+        "askesis.select.band:Band",
+        "which groups a round goes on with: neither too easy nor too hard",
+        cards=(146,),
+    ),
+    "measure.step_quality": Row(
+        "askesis.measure.step_quality:StepQuality",
+        "a judge of steps against the truth, on fresh decide tasks",
+        "steps",
+        ("steps",),
+        (133, 149, 171),
+    ),
+    "measure.padding_probe": Row(
+        "askesis.measure.padding:PaddingProbe",
+        "what a judge of steps pays for valid steps that do nothing",
+        "answers",
+        ("answer",),
+        (127, 128),
+    ),
+    "judge.several": Row("askesis.judge.several:Several", "all verdicts of several judges"),
+    "judge.steps.rollouts": Row(
+        "askesis.judge.steps.rollouts:RolloutValues",
+        "steps by how often answers that go on from them come out right",
+        "answers",
+        ("answer",),
+        (129, 135, 171, 172),
+    ),
+    "judge.steps.head": Row(
+        "askesis.judge.steps.head:StepHead",
+        "steps by a head read behind each: a value head, a process reward model",
+        cards=(178,),
+    ),
+    "judge.steps.implicit": Row(
+        "askesis.judge.steps.implicit:ImplicitSteps",
+        "steps by the log-ratio of a model that learnt outcomes to its reference",
+        "none",
+        ("logp",),
+        (133, 146),
+    ),
+    "judge.steps.prover": Row(
+        "askesis.judge.steps.prover:ProverAdvantage",
+        "steps by how much they change the value of a prover, the best of k",
+        cards=(129,),
+    ),
+    "judge.steps.siblings": Row(
+        "askesis.judge.steps.siblings:SiblingContrast",
+        "steps by their outcomes against those of other steps from the same place",
+        "answers",
+        ("answer",),
+        (149,),
+    ),
+    "judge.steps.truth": Row(
+        "askesis.judge.steps.truth:StepTruth",
+        "which steps are right, by the world that knows",
+        "steps",
+        ("steps",),
+    ),
+    "judge.steps.consensus": Row(
+        "askesis.judge.steps.consensus:Consensus",
+        "labels of steps where two judges name the same first error",
+        cards=(171,),
+    ),
+    "judge.steps.critic": Row(
+        "askesis.judge.steps.critic:StepCritic",
+        "steps by a model that says which one is first wrong",
+        "none",
+        (),
+        (171, 207),
+    ),
+    "judge.steps.aggregated": Row(
+        "askesis.judge.steps.aggregated:Aggregated",
+        "an attempt by its steps: the least, product, last, mean or sum",
+        cards=(133, 171),
     ),
     "judge.process_reward": Row(
         "askesis.judge.process_reward:ProcessReward",

@@ -112,8 +112,15 @@ class Speakers:
 
     def render(self, role: str, start: Start, turns: Sequence[Turn] = ()) -> np.ndarray:
         """What `role` reads, as token ids; the last rendering without turns is remembered,
-        because k attempts at one start ask for the same one."""
+        because k attempts at one start ask for the same one.
+
+        After an open turn (`StopReason.OPEN`) it is what that turn's speaker read and has said so
+        far, to the token, for whoever speaks the same tokens.
+        """
         renderer = self.model(role).renderer
+        if turns and turns[-1].stop is StopReason.OPEN:
+            open_turn = turns[-1]
+            return np.concatenate([open_turn.context, open_turn.tokens]).astype(np.int32)
         if turns:
             return renderer.render(start, turns, role)
         known = self._rendered
@@ -125,6 +132,9 @@ class Speakers:
 
     def encode(self, role: str, text: str) -> np.ndarray:
         return self.model(role).renderer.encode(text)
+
+    def decode(self, role: str, tokens: np.ndarray) -> str:
+        return str(self.model(role).renderer.decode(tokens))
 
     def end_token(self, role: str) -> int:
         return self.model(role).renderer.end_token

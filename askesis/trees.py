@@ -34,11 +34,17 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A finished search from one start."""
+    """A finished search from one start.
+
+    `ended` says in a few words why it was over, `spent` what it used: "simulations", "tokens"
+    generated, "judged" calls of judges, "dropped" edges that led nowhere new.
+    """
 
     id: str
     start: Start
     nodes: tuple[Node, ...]
+    ended: str = ""
+    spent: Mapping[str, float] = field(default=NOTHING)
 
     def children(self, index: int) -> Iterator[Node]:
         """Nodes whose parent is `index`, in the order they were made."""
@@ -51,6 +57,11 @@ class Tree:
             found.append(self.nodes[index])
             index = self.nodes[index].parent
         return tuple(reversed(found))
+
+    def attempt_id(self, index: int) -> str:
+        """The id of the attempt that ends in a node, "" where none does."""
+        number = self.nodes[index].labels.get("attempt")
+        return "" if number is None else f"{self.id.rpartition('#')[0]}#{int(number)}"
 
     def turns(self, index: int) -> tuple[Turn, ...]:
         """Everything said on the way from the root to `index`."""

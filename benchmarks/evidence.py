@@ -26,9 +26,10 @@ from askesis.formulas.intervals import detectable_difference, t_interval
 from askesis.lab.arm import Arm, ArmResult, Point
 from askesis.lab.arms import Progress, default_workers, run_arms
 from askesis.lab.compare.curves import per_task
+from askesis.lab.looks.kinds import KINDS
 from askesis.store.run_store import RunStore
 from benchmarks.evidence_page import page
-from benchmarks.evidence_plan import RESULTS, START, Comparison, EvidencePlan, read_plan
+from benchmarks.evidence_plan import NOTHING, RESULTS, START, Comparison, EvidencePlan, read_plan
 from benchmarks.machine import describe
 
 FOLDER = Path("runs") / "evidence"
@@ -80,9 +81,20 @@ def _committed(name: str) -> None:
 
 
 def tune_all(plans: Sequence[EvidencePlan], folder: Path, workers: int) -> None:
-    """All trials of all plans in one go, so that no core waits at a plan's end."""
+    """All trials of all plans in one go, so that no core waits at a plan's end; their starts
+    before."""
+    begin_all(plans, folder, workers)
     arms = [t for plan in plans for arm in plan.arms.values() for t in plan.trials(arm)]
     run_arms(arms, folder, workers=workers, on_progress=_follow("tuning"))
+
+
+def begin_all(plans: Sequence[EvidencePlan], folder: Path, workers: int) -> None:
+    """The starts that arms share beyond the warm starts of worlds."""
+    starts = [arm for plan in plans for arm in plan.starts.values()]
+    done = run_arms(starts, folder, workers=workers, on_progress=_follow("starts"))
+    for arm in done:
+        if arm.error:
+            raise SystemExit(f"{arm.arm.name} failed: {arm.error}")
 
 
 def evidence(plan: EvidencePlan, folder: Path, workers: int, more: bool = True) -> None:
@@ -97,6 +109,7 @@ def evidence(plan: EvidencePlan, folder: Path, workers: int, more: bool = True) 
 
 def run_plan(plan: EvidencePlan, seeds: tuple[int, ...], folder: Path, workers: int) -> Runs:
     """The trials, the choice, and the chosen arms for every seed."""
+    begin_all([plan], folder, workers)
     chosen: dict[str, Mapping[str, str]] = {}
     tuned: dict[str, list[tuple[str, float]]] = {}
     wanted: list[tuple[str, int, Arm]] = []
@@ -148,6 +161,8 @@ HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 
 def figures(point: Point, metric: str) -> np.ndarray:
     """The metric of every task, or what an answer takes in tokens."""
+    if metric in point.figures:
+        return np.array(point.figures[metric])
     if metric == "tokens":
         return np.array([point.mean_tokens])
     return per_task(point, metric)
@@ -156,16 +171,14 @@ def figures(point: Point, metric: str) -> np.ndarray:
 def compare(c: Comparison, runs: Runs) -> dict[str, Any]:
     """The difference, paired by seed and task, with a t interval over seeds, and its verdict."""
 
-    def of(name: str, seed: int) -> Point:
-        if name == START:
-            return runs.results[c.second][seed].points[0]
-        return runs.results[name][seed].points[-1]
+    def of(name: str, seed: int) -> np.ndarray:
+        if name == NOTHING:
+            return np.zeros(1)
+        points = runs.results[c.second if name == START else name][seed].points
+        return figures(points[0 if name == START else -1], c.metric)
 
     seeds = sorted(runs.results[c.second])
-    differences = [
-        float((figures(of(c.second, s), c.metric) - figures(of(c.first, s), c.metric)).mean())
-        for s in seeds
-    ]
+    differences = [float((of(c.second, s) - of(c.first, s)).mean()) for s in seeds]
     found = t_interval(differences)
     if found.low > 0:
         verdict = HOLDS
@@ -184,8 +197,7 @@ def compare(c: Comparison, runs: Runs) -> dict[str, Any]:
 
 def write(plan: EvidencePlan, runs: Runs, comparisons: list[dict[str, Any]], folder: Path) -> None:
     """results/NAME.json with every figure, results/NAME.md for people."""
-    beside = () if plan.look == "pairs" else ("pass@1", f"pass@{plan.attempts}")
-    metrics = sorted({plan.metric, *beside, *(c.metric for c in plan.comparisons)})
+    metrics = sorted({plan.metric, *plan.beside, *(c.metric for c in plan.comparisons)})
     whole: dict[str, Any] = {
         "command": f"python -m benchmarks.evidence {plan.name}",
         "commit": _commit(),
@@ -197,6 +209,8 @@ def write(plan: EvidencePlan, runs: Runs, comparisons: list[dict[str, Any]], fol
         "budget": dict(plan.budget),
         "tasks": plan.tasks,
         "attempts": plan.attempts,
+        **({"look": plan.look, "look_options": dict(plan.look_options)} if seen_as(plan) else {}),
+        **({"starts": _starts(plan)} if plan.starts else {}),
         "comparisons": comparisons,
         "arms": {name: _arm(plan, name, runs, metrics, folder) for name in plan.arms},
     }
@@ -204,6 +218,11 @@ def write(plan: EvidencePlan, runs: Runs, comparisons: list[dict[str, Any]], fol
     (RESULTS / f"{plan.name}.md").write_text(page(plan.name, whole))
     for c in comparisons:
         print(f"{plan.name}: {c['what']}: {c['verdict']} ({c['value']:+.4f})", flush=True)
+
+
+def seen_as(plan: EvidencePlan) -> bool:
+    """Whether the page has to say how snapshots were looked at."""
+    return plan.look in KINDS
 
 
 def _arm(
@@ -229,10 +248,20 @@ def _arm(
         "recipe": arm.recipe,
         "world": arm.world,
         "options": dict(arm.options),
+        **({"start": arm.start} if arm.start else {}),
         "chosen": dict(runs.chosen[name]),
         "tuned": [list(t) for t in runs.tuned[name]],
         "seeds": rows,
     }
+
+
+def _starts(plan: EvidencePlan) -> dict[str, Any]:
+    """By name what a start was made by."""
+    made = {}
+    for name, arm in plan.starts.items():
+        options = dict(arm.options)
+        made[name] = {"recipe": arm.recipe, "world": options.pop("world"), "options": options}
+    return made
 
 
 def _curve(result: ArmResult, metric: str, run: Path) -> list[list[float]]:
@@ -255,7 +284,7 @@ def _attempted(run: Path) -> list[list[float]]:
             spent[row["round"]] = total
         table = store.query(
             "select round, avg(value) as value from verdicts where judge like 'verifier%' "
-            "group by round order by round"
+            "or judge like 'turn-verifier%' or judge = 'return' group by round order by round"
         ).to_pylist()
     size = max(1, -(-len(table) // 10))
     parts = [table[i : i + size] for i in range(0, len(table), size)]

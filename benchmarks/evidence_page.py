@@ -10,6 +10,20 @@ import numpy as np
 from askesis.formulas.intervals import t_interval
 
 ENOUGH = 8  # seeds from which "undecided" stands
+COUNTS = {  # metrics that are no shares: how they are shown
+    "tokens": " tokens",
+    **dict.fromkeys(("moves", "slips_moves"), " moves"),
+    **dict.fromkeys(("log_favourite", "entropy"), " nats"),
+    "coverage_cost": " powers of ten",
+    "votes": " votes",
+    **dict.fromkeys(("verification", "backtracking", "sub_goals", "backward_chaining"), ""),
+}
+_KINDS_SAY = {
+    "turns": "; pass@K is of last answers.",
+    "walks": "; pass@K is of walks from the beginning.",
+    "sharpness": "; all of them exact, nothing is drawn.",
+    "habits": "; habits are mean counts an answer.",
+}
 STILL = " The rule asks for eight seeds before that stands: more are still to come."
 
 
@@ -32,6 +46,7 @@ def page(name: str, whole: Mapping[str, Any]) -> str:
         "not counted). The same start for all arms of a world. "
         f"{whole['tasks']:,} claim tasks, {whole['attempts']} attempts",
         "each at temperature 1, looked at once. Intervals are 95 % t intervals over seeds.",
+        *_seen_as(whole),
         "",
         "## What the arms came to",
         "",
@@ -45,32 +60,44 @@ def page(name: str, whole: Mapping[str, Any]) -> str:
         *_curves(whole["arms"], whole["metric"]),
         "## What was tried",
         "",
+        *_begun(whole.get("starts", {})),
         *_tried(whole["arms"], whole["metric"]),
     ]
     return "\n".join(lines) + "\n"
 
 
+def _seen_as(whole: Mapping[str, Any]) -> list[str]:
+    """What kind of look gave the metrics, where it is not simply answers that were verified."""
+    if "look" not in whole:
+        return []
+    told = ", ".join(f"{k} {v!r}" for k, v in whole["look_options"].items())
+    what = f"The metrics are those of the look `{whole['look']}`"
+    said = f"(`askesis/lab/looks` says what each of them is){_KINDS_SAY[whole['look']]}"
+    return [what + (f" with {told}" if told else ""), said]
+
+
 def _verdicts(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = ["| verdict | what | metric | difference | seeds |", "| --- | --- | --- | --- | --- |"]
     for c in comparisons:
-        scale, unit = _scale(c["metric"])
+        scale, unit, digits = scale_of(c["metric"])
         low, value, high = (scale * c[k] for k in ("low", "value", "high"))
+        told = [f"{x:+.{digits}f}" for x in (value, low, high)]
         lines.append(
             f"| **{c['verdict']}** | {c['what']} (`{c['second']}` minus `{c['first']}`) | "
-            f"{c['metric']} | {value:+.1f} ({low:+.1f} to {high:+.1f}){unit} | "
+            f"{c['metric']} | {told[0]} ({told[1]} to {told[2]}){unit} | "
             f"{len(c['differences'])} |"
         )
     notes = []
     for c in comparisons:
         if c["verdict"] == "undecided":
-            scale, unit = _scale(c["metric"])
+            scale, unit, digits = scale_of(c["metric"])
+            seen = f"{scale * c['could_have_seen']:.{digits}f}{unit}"
             notes.append(
-                f"Undecided: {c['what']}. A difference of {scale * c['could_have_seen']:.1f}{unit} "
-                "would have been seen four times out of five."
-                + (STILL if len(c["differences"]) < ENOUGH else "")
+                f"Undecided: {c['what']}. A difference of {seen} would have been seen four times "
+                "out of five." + (STILL if len(c["differences"]) < ENOUGH else "")
             )
     effects = sorted({(c["smallest_effect"], c["metric"]) for c in comparisons})
-    worth = ", ".join(f"{_scale(m)[0] * e:g}{_scale(m)[1]} of {m}" for e, m in effects)
+    worth = ", ".join(f"{scale_of(m)[0] * e:g}{scale_of(m)[1]} of {m}" for e, m in effects)
     rule = [
         "*Holds*: the second arm is higher (lower end above zero). *Does not hold*: it is not",
         f"higher by what would be worth having ({worth}); not that it is worse.",
@@ -94,14 +121,14 @@ def _arms(arms: Mapping[str, Mapping[str, Any]], metric: str) -> list[str]:
     lines = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |"]
     for name, arm in arms.items():
         rows = arm["seeds"]
-        scale, unit = _scale(metric)
-        cells = [f"`{name}`", f"{scale * np.mean([r['start'][metric] for r in rows]):.1f}{unit}"]
+        scale, unit, digits = scale_of(metric)
+        began = scale * np.mean([r["start"][metric] for r in rows])
+        cells = [f"`{name}`", f"{began:.{digits}f}{unit}"]
         for m in shown:
-            scale, unit = _scale(m)
+            scale, unit, digits = scale_of(m)
             e = t_interval([r["end"][m] for r in rows])
-            cells.append(
-                f"{scale * e.value:.1f} ({scale * e.low:.1f} to {scale * e.high:.1f}){unit}"
-            )
+            value, low, high = (f"{scale * x:.{digits}f}" for x in (e.value, e.low, e.high))
+            cells.append(f"{value} ({low} to {high}){unit}")
         cells.append(f"{np.mean([r['mean_tokens'][1] for r in rows]):.1f}")
         for key in ("updates", "trained_tokens", "core_seconds"):
             cells.append(f"{np.mean([r['spent'].get(key, 0.0) for r in rows]):,.0f}")
@@ -123,11 +150,13 @@ def _curves(arms: Mapping[str, Mapping[str, Any]], metric: str) -> list[str]:
         "| arm | " + " | ".join(f"{m:,.0f} tokens" for m in marks) + " |",
         "| --- |" + " --- |" * len(marks),
     ]
-    scale, unit = _scale(metric)
+    scale, unit, digits = scale_of(metric)
     for name, arm in with_curve.items():
         values = [[_nearest(r["curve"], mark) for r in arm["seeds"]] for mark in marks]
         lines.append(
-            f"| `{name}` | " + " | ".join(f"{scale * np.mean(v):.1f}{unit}" for v in values) + " |"
+            f"| `{name}` | "
+            + " | ".join(f"{scale * np.mean(v):.{digits}f}{unit}" for v in values)
+            + " |"
         )
     return [*lines, ""]
 
@@ -136,17 +165,30 @@ def _nearest(curve: Sequence[Sequence[float]], mark: float) -> float:
     return float(min(curve, key=lambda p: abs(p[0] - mark))[1])
 
 
+def _begun(starts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The stretches that arms begin with, which no budget counts."""
+    lines = []
+    for name, start in starts.items():
+        given = ", ".join(f"`--{k} {v}`" for k, v in start["options"].items())
+        lines.append(
+            f"- Start `{name}`, made once with seed 0, outside the budgets: recipe "
+            f"`{start['recipe']}` on `{start['world']}`" + (f" with {given}" if given else "")
+        )
+    return lines
+
+
 def _tried(arms: Mapping[str, Mapping[str, Any]], metric: str) -> list[str]:
     lines = []
-    scale, unit = _scale(metric)
+    scale, unit, digits = scale_of(metric)
     for name, arm in arms.items():
         given = ", ".join(f"`--{k} {v}`" for k, v in arm["options"].items())
         lines.append(
             f"- `{name}`: recipe `{arm['recipe']}` on `{arm['world']}`"
             + (f" with {given}" if given else "")
+            + (f", from start `{arm['start']}`" if "start" in arm else "")
         )
         if arm["tuned"]:
-            told = "; ".join(f"{what}: {scale * v:.1f}{unit}" for what, v in arm["tuned"])
+            told = "; ".join(f"{what}: {scale * v:.{digits}f}{unit}" for what, v in arm["tuned"])
             chosen = ", ".join(f"`--{k} {v}`" for k, v in arm["chosen"].items())
             best = int(np.argmax([v for _, v in arm["tuned"]]))
             edge = ", at the edge of what was tried" if best in (0, len(arm["tuned"]) - 1) else ""
@@ -156,5 +198,8 @@ def _tried(arms: Mapping[str, Mapping[str, Any]], metric: str) -> list[str]:
     return lines
 
 
-def _scale(metric: str) -> tuple[float, str]:
-    return (1.0, " tokens") if metric == "tokens" else (100.0, " %")
+def scale_of(metric: str) -> tuple[float, str, int]:
+    """By what a metric is multiplied, what stands behind it, and digits after the point."""
+    if metric not in COUNTS:
+        return 100.0, " %", 1
+    return 1.0, COUNTS[metric], 1 if metric == "tokens" else 2

@@ -14,6 +14,7 @@ from typing import Any
 
 from askesis.explore.sample import SampleAttempts
 from askesis.judge.verifier import Verifier
+from askesis.judge.wrong import Wrong
 from askesis.learn.learner import Learn
 from askesis.learn.objectives.policy_gradient import ClippedPolicyGradient
 from askesis.measure.ability import Ability
@@ -45,25 +46,6 @@ class PaysForLength:
             )
             for a in group.attempts
         ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Errs:
-    """The world's verifier, turned round with a probability for each attempt by itself."""
-
-    probability: float = 0.2
-
-    async def judge(self, ctx: Any, group: Group) -> list[Verdict]:
-        found = await Verifier().judge(ctx, group)
-        lots = ctx.generator("errs", group.key).random(len(found))
-        return [
-            Verdict("errs-v1", v.about, v.kind, _turned(v.value, lot < self.probability))
-            for v, lot in zip(found, lots, strict=True)
-        ]
-
-
-def _turned(value: float | None, turn: bool) -> float | None:
-    return value if value is None or not turn else 1.0 - value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +112,8 @@ def pays_for_length(rate: float = 3e-4) -> Plan:
 
 def errs(probability: float = 0.2, rate: float = 3e-4) -> Plan:
     """Policy gradients with a verifier that is wrong so often."""
-    return _plan("errs", _gradients(Errs(probability=probability), rate))
+    judge = Wrong(false_pass=probability, false_fail=probability)
+    return _plan("errs", _gradients(judge, rate))
 
 
 def collapses(temperature: float = 0.6, rate: float = 1e-3) -> Plan:

@@ -2,9 +2,10 @@
 
     python -m benchmarks.readme
 
-Reads results/*.json and benchmarks/results/*.json. Writes the README's generated blocks, the
-paragraph "Evidence" on the page of every recipe that was measured, and what `askesis recipes` says
-of it (askesis/recipes/verdicts.json). Tests check that all of them are what this writes.
+Reads results/*.json and benchmarks/results/*.json. Writes the README's generated blocks, the table
+of verdicts in docs/self-training.md, the paragraph "Evidence" on the page of every recipe that was
+measured, and what `askesis recipes` says of it (askesis/recipes/verdicts.json). Tests check that
+all of them are what this writes.
 """
 
 from __future__ import annotations
@@ -14,14 +15,32 @@ import re
 from pathlib import Path
 from typing import Any
 
+from benchmarks.evidence_page import scale_of
+
 ROOT = Path(__file__).parents[1]
 VERDICTS = ROOT / "askesis" / "recipes" / "verdicts.json"
 PAGES = ROOT / "docs" / "methods"
+SELF_TRAINING_PAGE = ROOT / "docs" / "self-training.md"
+SELF_TRAINING = (
+    *("score", "b_star", "rise", "spin", "four_habits", "agent_r", "re_rest", "sharpening"),
+    *("self_reinforcement", "self_feedback", "self_correction_dpo", "spontaneous_correction"),
+    *("confidence_critique", "critique_in_the_loop", "partial_credit", "tailored_learning"),
+    *("imitate_explore_improve", "rlsp"),
+)
 
 
 def filled(text: str) -> str:
     """The README's text with its generated blocks made anew."""
     blocks = {"demo": demo_lines(), "evidence": evidence_lines(), "figures": figure_lines()}
+    return _with_blocks(text, blocks)
+
+
+def filled_self_training(text: str) -> str:
+    """docs/self-training.md with its table of verdicts made anew."""
+    return _with_blocks(text, {"verdicts": self_training_lines()})
+
+
+def _with_blocks(text: str, blocks: dict[str, list[str]]) -> str:
     for name, lines in blocks.items():
         begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
         head, _, rest = text.partition(begin)
@@ -80,6 +99,28 @@ def evidence_lines() -> list[str]:
     return lines
 
 
+def self_training_lines() -> list[str]:
+    """What was compared for every recipe of self-training, one row a comparison."""
+    made = experiments()
+    lines = ["| recipe | what | metric | verdict, difference |", "| --- | --- | --- | --- |"]
+    for name, whole in made.items():
+        if recipe_of(name, whole) not in SELF_TRAINING:
+            continue
+        world = whole["arms"][recipe_of(name, whole)]["world"]
+        for i, c in enumerate(whole["comparisons"]):
+            who = f"[`{name}`](../results/{name}.md), {world}" if i == 0 else ""
+            between = f"`{c['second']}` minus `{c['first']}`"
+            lines.append(f"| {who} | {c['what']} ({between}) | {c['metric']} | {_verdict(c)} |")
+    measured = {recipe_of(name, whole) for name, whole in made.items()}
+    left = [name for name in SELF_TRAINING if name not in measured]
+    if len(lines) == 2:
+        lines = []
+    if left:
+        told = ", ".join(f"[`{name}`](methods/{name}.md)" for name in left)
+        lines += ["", f"Not measured yet: {told}."]
+    return lines
+
+
 def experiments() -> dict[str, dict[str, Any]]:
     """Every experiment about a recipe that was made, by the name of its plan."""
     found = {p.stem: _read(p) for p in sorted((ROOT / "results").glob("*.json"))}
@@ -117,7 +158,7 @@ def with_evidence(page: str, name: str, whole: dict[str, Any]) -> str:
     made = evidence_paragraph(name, whole)
     old = re.compile(
         r"\*\*Evidence\.\*\* (?:Not measured yet; the experiment is `[^`]*`\s+once it is planned\.|"
-        r"On `.*?results/\w+\.md\)\.)",
+        r"Not measured yet\.|On `.*?results/\w+\.md\)\.)",
         re.S,
     )
     return old.sub(lambda _: made, page)
@@ -136,8 +177,9 @@ def _mean(values: list[float]) -> float:
 def _verdict(c: dict[str, Any] | None) -> str:
     if c is None:
         return ""
-    value, low, high = (100 * c[k] for k in ("value", "low", "high"))
-    return f"{c['verdict']}, {value:+.1f} ({low:+.1f} to {high:+.1f})"
+    times, unit, digits = scale_of(c["metric"])
+    value, low, high = (f"{times * c[k]:+.{digits}f}" for k in ("value", "low", "high"))
+    return f"{c['verdict']}, {value} ({low} to {high})" + unit.replace(" %", "")
 
 
 def figure_lines() -> list[str]:
@@ -258,6 +300,8 @@ def _percent(m: dict[str, float]) -> str:
 def main() -> None:
     path = ROOT / "README.md"
     path.write_text(filled(path.read_text()))
+    page = SELF_TRAINING_PAGE
+    page.write_text(filled_self_training(page.read_text()))
     VERDICTS.write_text(json.dumps(verdicts(), indent=1) + "\n")
     for name, whole in experiments().items():
         if recipe_of(name, whole) != name:

@@ -43,25 +43,27 @@ class Demonstrate:
                 else f"world {world.id!r} has neither a demonstrator nor reference answers",
                 hint="choose a recipe that learns from its own attempts, such as rft",
             )
-        written = ctx.encode(self.role, text)
-        tokens = np.append(written, ctx.end_token(self.role)).astype(np.int32)
-        unknown = np.full(len(tokens), np.nan, np.float32)
-        turn = Turn(
-            self.role,
-            text,
-            context=ctx.render(self.role, start),
-            tokens=tokens,
-            origin=np.full(len(tokens), TokenOrigin.GIVEN, np.uint8),
-            logp_sampling=unknown,
-            logp_model=unknown,
-        )
-        return [
-            Attempt(
-                ctx.attempt_id(start, 0),
-                start,
-                (turn,),
-                StopReason.ENDED,
-                author="demonstrator",
-                purpose=Purpose.DEMONSTRATION,
-            )
-        ]
+        return [given_answer(ctx, start, self.role, text, "demonstrator")]
+
+
+def given_answer(ctx: Any, start: Start, role: str, text: str, author: str) -> Attempt:
+    """A text that somebody else wrote, as one finished attempt of `role` at a start."""
+    tokens = np.append(ctx.encode(role, text), ctx.end_token(role)).astype(np.int32)
+    unknown = np.full(len(tokens), np.nan, np.float32)
+    turn = Turn(
+        role,
+        text,
+        context=ctx.render(role, start),
+        tokens=tokens,
+        origin=np.full(len(tokens), TokenOrigin.GIVEN, np.uint8),
+        logp_sampling=unknown,
+        logp_model=unknown,
+    )
+    return Attempt(
+        ctx.attempt_id(start, 0),
+        start,
+        (turn,),
+        StopReason.ENDED,
+        author=author,
+        purpose=Purpose.DEMONSTRATION,
+    )

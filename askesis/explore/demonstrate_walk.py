@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from askesis.errors import WorldError
-from askesis.explore.moving import begun, given_move, must_be_walked, played, total
+from askesis.explore.moving import given_move, must_be_walked, total
 from askesis.records import Attempt, Purpose, Start, StopReason, Turn
+from askesis.search.walked import begun, played
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,9 @@ from askesis.errors import ConfigError
 from askesis.explore.sample import attempt_of, check_sampling
 from askesis.records import Attempt, Start
 from askesis.requests import All, Checked, Sampling
+from askesis.text.feedback import WRONG, written_feedback
 
 Feedback = Literal["outcome", "why", "step"]
-WRONG = "wrong"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +110,7 @@ def read_again(failed: Attempt, told: str) -> str:
 def what_was_wrong(checked: Checked, answer: str | None, feedback: Feedback) -> str:
     """The environment's feedback on a failed attempt, without the reference answer in it."""
     if feedback == "step":
-        bad = next((i for i, step in enumerate(checked.steps, start=1) if step < 1), None)
-        return WRONG if bad is None else f"step {bad} is wrong"
+        return written_feedback(False, checked.steps)
     if feedback == "outcome" or not checked.why:
         return WRONG
     tells = answer is not None and re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", checked.why)

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from math import inf, log, sqrt
+from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from askesis.errors import ConfigError
-from askesis.explore.moving import begun, ended, must_be_walked, played
+from askesis.explore.moving import must_be_walked
 from askesis.explore.sample import check_sampling
+from askesis.explore.search import Search
 from askesis.explore.walk import Illegal
-from askesis.records import Attempt, Group, Start, StopReason, Turn
-from askesis.requests import All, Sampling
-from askesis.trees import Node, Tree
-
-
-@dataclass
-class _Place:
-    """A node while the tree grows."""
-
-    parent: int
-    depth: int
-    edge: tuple[Turn, ...]
-    state: Any
-    paid: float = 0.0  # rewards from the root to here
-    stop: StopReason | None = None  # why nothing can follow
-    opened: bool = False  # whether its children have been drawn
-    children: list[int] = field(default_factory=list)
-    visits: int = 0
-    total: float = 0.0  # outcomes of the simulations that passed
+from askesis.records import Group, Start
+from askesis.search.evaluate import Paid
+from askesis.search.expand import Draws
+from askesis.search.rollouts import Rollouts
+from askesis.search.select import UCT
+from askesis.search.walked import Moves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +33,7 @@ class TreeWalk:
     illegal: what an illegal move does, as in `Walk`.
     role: who moves, and whose reward is backed up.
 
+    `Search` with moves for edges, UCT, roll-outs that stay in the tree, and the world's rewards.
     Every simulation ends at a leaf; each leaf is an attempt, from the root, so attempts share their
     beginnings. One that several simulations came to is one attempt. The group carries the tree; a
     node's label "attempt" names the attempt that ends there. Source: card [9]; UCT is Kocsis and
@@ -82,121 +71,18 @@ class TreeWalk:
         """Raises WorldError where no world of the run has turns."""
         must_be_walked(ctx, "TreeWalk")
 
+    def search(self) -> Search:
+        """The same as a configuration of the generic search."""
+        return Search(
+            edge=Moves(max_tokens=self.max_tokens, illegal=self.illegal),
+            select=UCT(exploration_coef=self.exploration_coef, revisit=True),
+            expand=Draws(num=self.num_children, temperature=self.temperature, top_p=self.top_p),
+            evaluate=Rollouts(keep=True),
+            end=Paid(),
+            num_simulations=self.num_simulations,
+            max_depth=self.max_steps,
+            role=self.role,
+        )
+
     async def explore(self, ctx: Any, start: Start) -> Group:
-        state, seen = await begun(ctx, start, self.role)
-        tree = [_Place(-1, 0, tuple(seen), state)]
-        for _ in range(self.num_simulations):
-            at = self._selected(tree)
-            if tree[at].stop is None:
-                at = await self._open(ctx, start, tree, at)
-            while tree[at].stop is None:
-                (at,) = await self._moved(
-                    ctx, start, tree, at, draws=(self.num_children + tree[at].visits,)
-                )
-            outcome = tree[at].paid
-            while at >= 0:
-                tree[at].visits += 1
-                tree[at].total += outcome
-                at = tree[at].parent
-        return self._group(ctx, start, tree)
-
-    def _selected(self, tree: list[_Place]) -> int:
-        """From the root by the selection score to a place that is not opened yet, or a leaf."""
-        at = 0
-        while tree[at].opened and tree[at].stop is None:
-            above = log(max(1, tree[at].visits))
-            at = max(tree[at].children, key=lambda i: self._score(tree[i], above))
-        return at
-
-    def _score(self, place: _Place, log_above: float) -> float:
-        if not place.visits:
-            return inf
-        spread = self.exploration_coef * sqrt(log_above / place.visits)
-        return place.total / place.visits + spread
-
-    async def _open(self, ctx: Any, start: Start, tree: list[_Place], at: int) -> int:
-        """Draw the children of a place; the first one that was never walked through, or the
-        first."""
-        tree[at].opened = True
-        found = await self._moved(ctx, start, tree, at, draws=tuple(range(self.num_children)))
-        return next((i for i in found if not tree[i].visits), found[0])
-
-    async def _moved(
-        self, ctx: Any, start: Start, tree: list[_Place], at: int, draws: tuple[int, ...]
-    ) -> list[int]:
-        """Moves from a place, one for each draw: the children they lead to, each once."""
-        sampling = Sampling(self.temperature, 0, self.top_p, 0.0, self.max_tokens)
-        place, before = tree[at], _turns(tree, at)
-        said = await All(
-            [
-                ctx.say(self.role, start, before, attempt=at, draw=d, sampling=sampling)
-                for d in draws
-            ]
-        )
-        known = {tree[i].edge[0].text: i for i in place.children}
-        found = []
-        for turn in said:
-            if turn.text in known:
-                found.append(known[turn.text])
-                continue
-            child = await self._child(ctx, start, place, at, turn)
-            tree.append(child)
-            place.children.append(len(tree) - 1)
-            known[turn.text] = len(tree) - 1
-            found.append(len(tree) - 1)
-        return list(dict.fromkeys(found))
-
-    async def _child(self, ctx: Any, start: Start, place: _Place, at: int, turn: Turn) -> _Place:
-        depth = place.depth + 1
-        if turn.stop is StopReason.CONTEXT:
-            return _Place(at, depth, (turn,), place.state, place.paid, StopReason.CONTEXT)
-        moved = await ctx.step(start.task, place.state, turn.text)
-        stop = ended(moved, self.illegal)
-        edge = [played(turn, moved)]
-        if stop is None:
-            edge.append(Turn("world", moved.observation))
-            if depth >= self.max_steps:
-                stop = StopReason.TRUNCATED
-        paid = place.paid + float(moved.rewards.get(self.role, 0.0))
-        return _Place(at, depth, tuple(edge), moved.state, paid, stop)
-
-    def _group(self, ctx: Any, start: Start, tree: list[_Place]) -> Group:
-        leaves = [i for i, p in enumerate(tree) if p.stop is not None and p.visits]
-        attempts = []
-        for index, leaf in enumerate(leaves):
-            turns = tuple(_turns(tree, leaf))
-            own = [t for t in turns if t.role == self.role]
-            attempts.append(
-                Attempt(
-                    ctx.attempt_id(start, index),
-                    start,
-                    turns,
-                    tree[leaf].stop or StopReason.DONE,
-                    author=own[-1].speaker if own else "",
-                    rewards={self.role: tree[leaf].paid},
-                )
-            )
-        numbers = {leaf: {"attempt": float(i)} for i, leaf in enumerate(leaves)}
-        nodes = tuple(
-            Node(
-                i,
-                p.parent,
-                p.edge,
-                p.depth,
-                p.visits,
-                p.total / p.visits if p.visits else 0.0,
-                terminal=p.stop is not None,
-                labels=numbers.get(i, {}),
-            )
-            for i, p in enumerate(tree)
-        )
-        return Group(start.key, tuple(attempts), Tree(ctx.attempt_id(start, -1), start, nodes))
-
-
-def _turns(tree: list[_Place], at: int) -> list[Turn]:
-    """Everything said from the root, its first observation included, to a place."""
-    edges = []
-    while at >= 0:
-        edges.append(tree[at].edge)
-        at = tree[at].parent
-    return [turn for edge in reversed(edges) for turn in edge]
+        return await self.search().explore(ctx, start)

@@ -10,6 +10,7 @@ from askesis.errors import ConfigError
 from askesis.explore.sample import check_sampling
 from askesis.records import NO_TOKENS, Attempt, Start, StopReason, Turn
 from askesis.requests import All, Sampling
+from askesis.text.feedback import written_feedback
 
 AGAIN = "Is this right? Answer again: {prompt}"
 LAZY = {"lazy": True}
@@ -26,9 +27,13 @@ class SelfCorrect:
     instruction: what is said between answers, the same at every turn, so it must not tell whether
         the answer was right. {prompt} is the task's prompt; models that were never taught to follow
         instructions need it. {why} is what the world's verifier says of the answer: the world's
-        critique instead of the house's. It reads the truth and may give the answer away.
+        critique instead of the house's. It reads the truth and may give the answer away. {step} is
+        which step of it the world sees as the first wrong one: a teacher's feedback
+        (`askesis.text.feedback`). It reads the truth and does not give the answer.
     critic: a role that writes the turn between answers instead ("": the instruction does). It reads
         the task and the answer.
+    critic_temperature: of the critic, at least 0 (None: that of the answers). critic_tokens: it may
+        use (None: the world's own allowance).
     window: answers, with what was said to them, that are shown to a revision (0: all); 2 in card
         [237], where more turns are tested than trained.
     until_right: no revision of an answer whose verified score is at least `threshold`. It reads the
@@ -51,6 +56,8 @@ class SelfCorrect:
     max_tokens: int | None = None
     instruction: str = field(default=AGAIN, metadata=LAZY)
     critic: str = field(default="", metadata=LAZY)
+    critic_temperature: float | None = field(default=None, metadata=LAZY)
+    critic_tokens: int | None = field(default=None, metadata=LAZY)
     window: int = field(default=0, metadata=LAZY)
     until_right: bool = False
     num_revisions: int = field(default=1, metadata=LAZY)
@@ -66,6 +73,14 @@ class SelfCorrect:
             "threshold": (0 < self.threshold <= 1, "in (0, 1]"),
             "instruction": (bool(self.instruction) or bool(self.critic), "some text"),
             "critic": (self.critic != self.role, "another role than the one that answers"),
+            "critic_temperature": (
+                self.critic_temperature is None or 0 <= self.critic_temperature < float("inf"),
+                "at least 0, or none",
+            ),
+            "critic_tokens": (
+                self.critic_tokens is None or self.critic_tokens >= 1,
+                "at least 1, or none",
+            ),
         }
         for name, (fits, expected) in limits.items():
             if not fits:
@@ -122,14 +137,19 @@ class SelfCorrect:
     ) -> Turn:
         """What is said to the answer before the next one."""
         if self.critic:
+            warmth = self.critic_temperature
             said: Turn = await ctx.say(
-                self.critic, start, turns, attempt=index, draw=number, temperature=self.temperature
-            )
+                self.critic, start, turns, attempt=index, draw=number,
+                temperature=self.temperature if warmth is None else warmth,
+                max_tokens=self.critic_tokens,
+            )  # fmt: skip
             return said
         text = self.instruction
-        if "{why}" in text:
+        if "{why}" in text or "{step}" in text:
             last = [t for t in (*start.prefix, *turns) if t.role == self.role][-1]
             checked = await ctx.check(start.task, last.text)
+            is_right = checked.score >= self.threshold
+            text = text.replace("{step}", written_feedback(is_right, checked.steps))
             text = text.replace("{why}", checked.why)
         return Turn("world", text.replace("{prompt}", start.task.prompt))
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from askesis.errors import ConfigError
-from askesis.explore.moving import begun, ended, must_be_walked, played, total
+from askesis.explore.moving import must_be_walked, total
 from askesis.explore.sample import check_sampling
 from askesis.records import Attempt, Start, StopReason, Turn
 from askesis.requests import All, Sampling
+from askesis.search.walked import begun, ended, played
 
 Illegal = Literal["end", "observe"]
 

@@ -16,7 +16,7 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -33,8 +33,10 @@ class Look:
     """Which snapshots are scored on what, after the run.
 
     kind: "answers" are verified; "pairs" are ranked by a reward model, one a task
-    (`askesis.lab.ranking`). role: "claim" or "decide". snapshots: "ends" (the first and the last)
-    or "all" that were kept. world: "" for the run's own.
+    (`askesis.lab.ranking`); "turns", "walks", "sharpness" and "habits" see more than right and
+    wrong, and have `options` by name (`askesis.lab.looks.kinds`). role: "claim" or "decide".
+    snapshots: "ends" (the first and the last), "all" that were kept, or "none". world: "" for the
+    run's own.
     """
 
     role: str = "claim"
@@ -44,6 +46,20 @@ class Look:
     temperature: float = 1.0
     world: str = ""
     kind: str = "answers"
+    options: tuple[tuple[str, str], ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """Every field; those that came later only where they say something, so that what was looked
+        at before keeps its name."""
+        return {k: v for k, v in asdict(self).items() if v or k not in _LATER}
+
+    @staticmethod
+    def from_json(found: Mapping[str, Any]) -> Look:
+        options = tuple((str(k), str(v)) for k, v in found.get("options", ()))
+        return Look(**{**found, "options": options})
+
+
+_LATER = frozenset({"options"})
 
 
 @dataclass(frozen=True)
@@ -51,8 +67,11 @@ class Arm:
     """What to run. Two arms with equal fields are the same arm and are run once.
 
     name: for people. recipe, options: as on the command line. budget: limits by name (tokens,
-    trained_tokens, updates, seconds); the run goes on until the first is reached.
-    num_snapshots: snapshots on the way, at equal parts of the budget (0: only the ends).
+    trained_tokens, updates, seconds); the run goes on until the first is reached, and without any
+    until its recipe's end.
+    num_snapshots: snapshots on the way, at equal parts of the budget (0: only the ends). start: key
+    of an arm beside this one with whose last weights the model begins, "" for the recipe's own
+    start; a stretch that many arms begin with is then made once.
     """
 
     name: str
@@ -62,25 +81,30 @@ class Arm:
     budget: Mapping[str, float]
     look: Look = field(default_factory=Look)
     num_snapshots: int = 0
+    start: str = ""
 
     @property
     def key(self) -> str:
         """Names the arm's folder; depends on everything but the name."""
         what = {k: v for k, v in asdict(self).items() if k != "name"} | {"version": ARM_VERSION}
+        what["look"] = self.look.plain()
+        if not self.start:  # a field that came later: arms without it keep their names
+            del what["start"]
         digest = hashlib.blake2b(json.dumps(what, sort_keys=True).encode(), digest_size=6)
         return f"{self.recipe.rpartition(':')[2]}-{self.seed}-{digest.hexdigest()}"
 
     @staticmethod
     def from_json(found: Mapping[str, Any]) -> Arm:
         options = tuple((str(k), str(v)) for k, v in found["options"])
-        return Arm(**{**found, "options": options, "look": Look(**found["look"])})
+        return Arm(**{**found, "options": options, "look": Look.from_json(found["look"])})
 
 
 @dataclass(frozen=True)
 class Point:
     """A snapshot and what it scored; `spent` is what the run had cost by then, by name.
 
-    scores: per task the scores of its attempts.
+    scores: per task the scores of its attempts. figures: by name one number a task, of looks that
+    see more (`askesis.lab.looks.kinds`).
     """
 
     snapshot: str
@@ -89,6 +113,7 @@ class Point:
     scores: tuple[tuple[float, ...], ...]
     mean_tokens: float
     cut_off_fraction: float
+    figures: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,9 +136,11 @@ def finish(arm: Arm, folder: Path, say: Callable[[str], None] = print) -> ArmRes
     written = folder / "result.json"
     if written.exists():
         return read_result(folder)
+    from askesis.lab.arm_scores import looked
+
     seconds, reason = _improve(arm, folder, say)
-    result = _looked(arm, folder, seconds, reason, say)
-    _write(written, asdict(result))
+    result = looked(arm, folder, seconds, reason, say)
+    write_whole(written, asdict(result))
     return result
 
 
@@ -146,8 +173,10 @@ def _improve(arm: Arm, folder: Path, say: Callable[[str], None]) -> tuple[float,
     else:
         shutil.rmtree(path, ignore_errors=True)
         limits = [(f"budget.{k.replace('_', '-')}", str(v)) for k, v in arm.budget.items()]
-        rounds = [] if any(k == "rounds" for k, _ in arm.options) else _last_phase(arm)
-        given = [*rounds, *arm.options, *limits, ("seed", str(arm.seed))]
+        ends = not arm.budget or any(k == "rounds" for k, _ in arm.options)
+        rounds = [] if ends else _last_phase(arm)
+        model = [("model", _started(folder.parent / arm.start))] if arm.start else []
+        given = [*rounds, *model, *arm.options, *limits, ("seed", str(arm.seed))]
         run = begin(plan_for(arm.recipe, given), path, say=say, **options)
     try:
         follow: Any = _Follow(say, arm.budget)
@@ -155,8 +184,20 @@ def _improve(arm: Arm, folder: Path, say: Callable[[str], None]) -> tuple[float,
         reason = run.improve()
     finally:
         run.close()
-        _write(clock, before + time.process_time() - began)
+        write_whole(clock, before + time.process_time() - began)
     return before + time.process_time() - began, reason
+
+
+def _started(folder: Path) -> str:
+    """The weights that a finished arm ended with. Raises RunError where it is not finished."""
+    from askesis.config import from_tree
+    from askesis.lab.snapshots import resolve, speaking_model
+    from askesis.store.run_store import RunStore
+
+    read_result(folder)
+    with RunStore.open(folder / "run") as store:
+        row = resolve(store, "last", speaking_model(from_tree(store.config)))
+    return str(Path(row["path"]).resolve())
 
 
 def _last_phase(arm: Arm) -> list[tuple[str, str]]:
@@ -197,123 +238,8 @@ class _Follow:
         return lambda *args, **kwargs: None
 
 
-# ---------------------------------------------------------------- looking
-
-
-def _looked(
-    arm: Arm, folder: Path, core_seconds: float, reason: str, say: Callable[[str], None]
-) -> ArmResult:
-    from askesis.config import from_tree
-    from askesis.lab.snapshots import kept, resolve, speaking_model
-    from askesis.store.run_store import RunStore
-
-    path = folder / "run"
-    store = RunStore.open(path)
-    try:
-        model = speaking_model(from_tree(store.config))
-        rows = kept(store, model)
-        last = resolve(store, "last", model)  # after a revert not the youngest
-        rounds = store.rounds()
-        measured = _measured(store)
-        alarms = tuple({"round": e["round"], **e["data"]} for e in store.events("alarm"))
-    finally:
-        store.close()
-    if arm.look.snapshots == "ends":
-        rows = [rows[0], last] if len(rows) > 1 else rows
-    spent = dict(_spending(rounds))
-    points = []
-    for row in rows:
-        say(f"scoring {row['id']} on {arm.look.num_tasks:,} {arm.look.role} tasks")
-        after = max((n for n in spent if n < row["round"]), default=-1)  # rounds before it
-        points.append(_point(arm, folder, row, spent.get(after, {})))
-    whole = dict(spent[max(spent)]) if spent else {}
-    whole["core_seconds"] = core_seconds
-    return ArmResult(arm, reason, whole, tuple(points), tuple(measured), alarms)
-
-
-def _point(arm: Arm, folder: Path, row: Mapping[str, Any], spent: Mapping[str, float]) -> Point:
-    """Score one snapshot, or take it from where the same weights were scored the same way."""
-    place = folder.parent / "scores" / f"{_weights(Path(row['path']), arm)}.json"
-    if place.exists():
-        found = json.loads(place.read_text())
-    else:
-        found = _ranked(arm, folder, row) if arm.look.kind == "pairs" else _scored(arm, folder, row)
-        _write(place, found)
-    per_task = tuple(tuple(s) for s in found.pop("scores"))
-    return Point(row["id"], row["round"], dict(spent), per_task, **found)
-
-
-def _scored(arm: Arm, folder: Path, row: Mapping[str, Any]) -> dict[str, Any]:
-    from askesis.lab.evaluate import evaluate
-
-    look = arm.look
-    scores = evaluate(
-        folder / "run",
-        snapshots=(row["id"],),
-        world=look.world,
-        role=look.role,
-        num_tasks=look.num_tasks,
-        num_attempts=look.num_attempts,
-        temperature=look.temperature,
-        by="askesis.lab.arm",
-    ).scores[0]
-    return {
-        "scores": scores.task_scores,
-        "mean_tokens": scores.mean_tokens,
-        "cut_off_fraction": scores.cut_off_fraction,
-    }
-
-
-def _ranked(arm: Arm, folder: Path, row: Mapping[str, Any]) -> dict[str, Any]:
-    from askesis.lab.ranking import rank_pairs
-
-    look = arm.look
-    found = rank_pairs(
-        folder / "run", row["id"], world=look.world, role=look.role, num_pairs=look.num_tasks
-    )
-    return {"scores": [(x,) for x in found], "mean_tokens": 0.0, "cut_off_fraction": 0.0}
-
-
-def _weights(path: Path, arm: Arm) -> str:
-    """Names weights together with the look at them and the world they are looked at on."""
-    digest = hashlib.blake2b(digest_size=12)
-    for file in sorted(path.rglob("*")):
-        if file.is_file():
-            digest.update(file.name.encode())
-            digest.update(file.read_bytes())
-    world = arm.look.world or dict(arm.options).get("world") or f"of {arm.recipe}"
-    digest.update(json.dumps([asdict(arm.look), world]).encode())
-    return digest.hexdigest()
-
-
-def _spending(rounds: list[dict[str, Any]]) -> Iterator[tuple[int, dict[str, float]]]:
-    """What the run had cost after each round, by name."""
-    total = {"tokens": 0.0, "trained_tokens": 0.0, "updates": 0.0, "flops": 0.0, "seconds": 0.0}
-    for row in rounds:
-        for key, amount in row["costs"].items():
-            counts = key.startswith(("generated/", "scored/")) and not key.endswith("/measure")
-            total["tokens"] += amount if counts else 0.0
-        total["trained_tokens"] += row["costs"].get("trained", 0.0)
-        total["updates"] += row["costs"].get("updates", 0.0)
-        total["flops"] += row["costs"].get("flops", 0.0)
-        total["seconds"] += sum(row["seconds"].values())
-        yield row["round"], dict(total)
-
-
-def _measured(store: Any) -> list[dict[str, float]]:
-    """The run's own measured figures, with what it had cost by then."""
-    spent = dict(_spending(store.rounds()))
-    rows: dict[int, dict[str, float]] = {}
-    for row in store.metrics():
-        if row["key"].startswith("measure/"):
-            round = row["round"]
-            begun = {"round": round, "tokens": spent[round]["tokens"]}
-            rows.setdefault(round, begun)[row["key"]] = row["value"]
-    return list(rows.values())
-
-
-def _write(path: Path, value: Any) -> None:
-    """Whole or not at all."""
+def write_whole(path: Path, value: Any) -> None:
+    """JSON into a file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     aside.write_text(json.dumps(value))
@@ -327,10 +253,10 @@ def main() -> int:
     try:
         finish(arm, folder, lambda line: print(line, flush=True))
     except AskesisError as error:
-        _write(folder / "failed.json", str(error))
+        write_whole(folder / "failed.json", str(error))
         return 1
     except Exception:
-        _write(folder / "failed.json", traceback.format_exc()[-2000:])
+        write_whole(folder / "failed.json", traceback.format_exc()[-2000:])
         return 1
     with suppress(FileNotFoundError):
         (folder / "failed.json").unlink()

@@ -11,12 +11,14 @@ from typing import Any
 import askesis
 from askesis.config import coerce, from_tree, override
 from askesis.errors import ConfigError, WorldError
+from askesis.judge.wrong import Wrong, with_wrong_judges
 from askesis.measure.alarms.monitor import open_alarms
 from askesis.models.bases import opening_order
 from askesis.models.load import open_model
 from askesis.plan import Plan
 from askesis.registry import look_up
 from askesis.run import Run, Watcher
+from askesis.worlds.fits import fitting, must_fit
 from askesis.worlds.open import open_world
 from askesis.worlds.views import Blind, RunView
 
@@ -27,7 +29,8 @@ def plan_for(recipe: str, options: Sequence[tuple[str, Any]] = ()) -> Plan:
     """The plan of a recipe with options applied in order.
 
     An option that is an argument of the recipe function goes to it; every other one is a dotted
-    path into its plan. Raises ConfigError for options that are neither.
+    path into its plan; false-pass and false-fail make its judges wrong at these rates
+    (`askesis.judge.wrong`). Raises ConfigError for options that are none of these.
     """
     function = look_up("recipe", recipe)
     if isinstance(function, Plan):
@@ -46,8 +49,14 @@ def plan_for(recipe: str, options: Sequence[tuple[str, Any]] = ()) -> Plan:
         raise ConfigError(
             f"recipe {recipe!r} returned {type(plan).__name__}", expected="an askesis.plan.Plan"
         )
+    rates = {}
     for path, value in rest:
-        plan = override(plan, path, value)
+        if (name := path.lstrip("-").replace("-", "_")) in ("false_pass", "false_fail"):
+            rates[name] = coerce(Wrong, name, value)
+        else:
+            plan = override(plan, path, value)
+    if rates:  # last, so that other options find the judges where they were
+        plan = with_wrong_judges(plan, **rates)
     open_alarms(plan.alarms)  # a wrong name is told before any model is made
     return plan
 
@@ -58,10 +67,12 @@ def open_worlds(plan: Plan) -> dict[str, Any]:
     worlds = {}
     for name, spec in plan.worlds.items():
         world = open_world(spec)
+        if name == "main" or len(plan.worlds) == 1:
+            must_fit(plan.recipe, world)
         if plan.truth == "steps" and "steps" not in world.truth:
             raise WorldError(
                 f"recipe {plan.recipe!r} needs step truth, which world {world.id!r} does not have",
-                hint="`askesis worlds` shows which do",
+                hint=f"take --world {' or --world '.join(fitting(('steps',)))}",
             )
         worlds[name] = Blind(world) if plan.truth == "none" else RunView(world)
     return worlds

@@ -167,8 +167,8 @@ def _warm(plan: Plan) -> bool:
     from askesis.lab import warm_start
     from askesis.worlds.open import open_world
 
-    ids = [open_world(w).id for w in dict.fromkeys(plan.worlds.values())]
-    key = warm_start._key(ids, warm_start.DEFAULT)
+    worlds = [open_world(w) for w in dict.fromkeys(plan.worlds.values())]
+    key = warm_start.start_key(worlds, warm_start.DEFAULT)
     return (warm_start.cache_root() / "warm" / key / "warm.json").exists()
 
 

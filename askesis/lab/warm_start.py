@@ -16,7 +16,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,15 @@ from askesis.tasks.uniform import distinct_tasks, pool_key
 from askesis.worlds.open import open_world
 
 WARM_VERSION = 1  # rises when the same settings would give other weights
+# Fields of WarmStart that every key holds. One that is added later stands in a key only where it
+# is not at its default: else every start there is would be made again, and none would be the one
+# that earlier results began with.
+_ALWAYS = frozenset(
+    {
+        *("demonstrations", "held_out", "habit", "seed", "max_updates", "learning_rate"),
+        *("batch_tokens", "micro_batch_tokens", "patience", "num_decays"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,7 @@ def warm_model(
     """
     settings = settings or DEFAULT
     opened = [open_world(world) for world in dict.fromkeys(worlds.values())]
-    place = cache_root() / "warm" / _key([w.id for w in opened], settings)
+    place = cache_root() / "warm" / start_key(opened, settings)
     if not (place / "warm.json").exists():
         say(f"Warm start on {', '.join(w.id for w in opened)} (made once, then cached)")
         model = tiny_model(name, seed=settings.seed)
@@ -164,11 +173,31 @@ def _sample(model: Any, start: Start, text: str) -> Sample:
     return Sample(model.name, (Sequence(tokens, {"weight": weight}),))
 
 
-def _key(worlds: list[str], settings: WarmStart) -> str:
-    text = json.dumps([WARM_VERSION, sorted(worlds), asdict(settings)], sort_keys=True)
-    return f"{'+'.join(worlds)[:60].replace(':', '-').replace('/', '-')}-" + (
+def start_key(worlds: list[Any], settings: WarmStart) -> str:
+    """Names a warm start: the worlds with their versions and options, what is demonstrated and how
+    it is learnt. Worlds from a user's file stand with the file's contents."""
+    told = {
+        f.name: value
+        for f in fields(settings)
+        if (value := getattr(settings, f.name)) != f.default or f.name in _ALWAYS
+    }
+    ids = [world.id for world in worlds]
+    what: list[Any] = [WARM_VERSION, sorted(ids), told]
+    if own := sorted(digest for world in worlds if (digest := _own_file(world))):
+        what.append(own)
+    text = json.dumps(what, sort_keys=True)
+    return f"{'+'.join(ids)[:60].replace(':', '-').replace('/', '-')}-" + (
         hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
     )
+
+
+def _own_file(world: Any) -> str:
+    """Digest of the user's file that a world comes from; "" for the package's own worlds."""
+    module = sys.modules.get(type(world).__module__)
+    source = getattr(module, "__askesis_file__", None)
+    if source is None or not Path(source).is_file():
+        return ""
+    return hashlib.blake2b(Path(source).read_bytes(), digest_size=8).hexdigest()
 
 
 def _keep(model: Any, place: Path, about: Mapping[str, Any]) -> None:

@@ -96,12 +96,13 @@ class KLInReward:
 class GeneralisedAdvantages:
     """Advantages and returns of tokens from the value head: what PPO learns from.
 
-        r_t = -kl_coef * ( log pi(y_t) - log ref(y_t) ) + 1[t is the last] * reward
+        r_t = -kl_coef * ( log pi(y_t) - log ref(y_t) ) + [s_t] + 1[t is the last] * reward
         A   = gae(r, V; gamma, lambda_),    return = A + V
 
     kl_coef: at least 0; 0.01 to 0.02 in card [176]; 0 needs no reference.
     gamma, lambda_: in [0, 1]; 1 and 0.95 are usual for language.
     whiten: advantages of the whole round get mean 0 and spread 1, over learnt tokens.
+    step_rewards: s, the column step_reward, is paid on the way (`StepOutcomes` makes it).
     Reads the sample's number reward and makes the columns advantage and returns. An answer counts
     as over after its last token, also where we cut it off. `kl_reward`: mean log-ratio of an answer
     in nats; `explained_variance`: how much of the returns the values knew, 1 all, 0 nothing.
@@ -111,6 +112,7 @@ class GeneralisedAdvantages:
     gamma: float = 1.0
     lambda_: float = 0.95
     whiten: bool = field(default=True, metadata=LAZY)
+    step_rewards: bool = field(default=False, metadata=LAZY)
 
     makes = frozenset({"advantage", "returns"})
 
@@ -123,7 +125,8 @@ class GeneralisedAdvantages:
     def needs(self) -> frozenset[str]:
         """The columns it reads."""
         kl = {"logp_old", "logp_reference"} if self.kl_coef else set()
-        return frozenset({"weight", "reward", "value_old"} | kl)
+        steps = {"step_reward"} if self.step_rewards else set()
+        return frozenset({"weight", "reward", "value_old"} | kl | steps)
 
     def __call__(self, samples: Many[Sample]) -> tuple[list[Sample], Metrics]:
         """Samples in their order, with the columns advantage and returns."""
@@ -136,6 +139,8 @@ class GeneralisedAdvantages:
                 gap = learnt(sample, "logp_old") - learnt(sample, "logp_reference")
                 reward -= self.kl_coef * gap
                 ratios.append(gap.sum())
+            if self.step_rewards:
+                reward += learnt(sample, "step_reward")
             if len(reward):
                 reward[-1] += sample.columns["reward"]
             advantage, later = gae(reward, value, self.gamma, self.lambda_)

@@ -23,6 +23,7 @@ class Sharpness:
     """The probability of every listed answer, and of the one that the first model likes best.
 
     num_tasks: fresh *decide* tasks per measurement, at least 2. difficulty: in [0, 1], or None.
+    most_answers: tasks with more listed answers are left out, at least 1: each is scored twice.
     snapshot: whose favourite answer y* is looked for: "base" as in the theory.
     world, role: on which world which role is measured.
 
@@ -34,6 +35,7 @@ class Sharpness:
 
     num_tasks: int = 48
     difficulty: float | None = None
+    most_answers: int = 256
     snapshot: str = "base"
     world: str = "main"
     role: str = "policy"
@@ -43,6 +45,12 @@ class Sharpness:
             raise ConfigError(
                 "Sharpness.num_tasks is too small", expected="at least 2", found=str(self.num_tasks)
             )
+        if self.most_answers < 1:
+            raise ConfigError(
+                "Sharpness.most_answers is too small",
+                expected="at least 1",
+                found=str(self.most_answers),
+            )
 
     def measure(self, ctx: Any, view: Any) -> Metrics:
         """See docs/metrics.md for every key."""
@@ -50,27 +58,55 @@ class Sharpness:
         world, role = ctx.world(self.world), self.role
         if not hasattr(world, "list_answers"):
             return {}
-        tasks = ctx.draw(TaskRole.DECIDE, num_tasks, world=self.world, difficulty=difficulty)
-
-        async def one(index: int, task: Task) -> tuple[np.ndarray, np.ndarray, Turn]:
-            start = Start(task)
-            listed = [Turn(role, text) for text in world.list_answers(task)]
-            now = await All([ctx.score(role, start, (), t) for t in listed])
-            then = await All([ctx.score(role, start, (), t, snapshot=snapshot) for t in listed])
-            greedy = await ctx.say(role, start, draw=index, temperature=0.0)
-            return _totals(now), _totals(then), greedy
-
-        outcomes = ctx.run([lambda at=at: one(*at) for at in enumerate(tasks)])
-        errors = [o.error for o in outcomes if o.error is not None]
-        if len(errors) == len(outcomes):
-            raise errors[0]
-        kept = [(t, *o.value) for t, o in zip(tasks, outcomes, strict=True) if o.error is None]
+        drawn = ctx.draw(TaskRole.DECIDE, num_tasks, world=self.world, difficulty=difficulty)
+        most = self.most_answers
+        tasks = [task for task in drawn if len(world.list_answers(task)) <= most]
+        if not tasks:
+            return {}
+        rows = listed(ctx, tasks, role, snapshot=snapshot)
+        kept = [(r.task, r.now, r.then, r.greedy) for r in rows if r is not None]
         found = _figures(world, kept)
         try:
             right = [_right(world, task) for task, *_ in kept]
         except TruthError:
             return found
         return found | _right_figures(kept, right)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One task: log-probabilities of its listed answers, in their order, from who is looked at and
+    from whoever has the favourite, and what greedy decoding says."""
+
+    task: Task
+    now: np.ndarray
+    then: np.ndarray
+    greedy: Turn
+
+
+def listed(
+    ctx: Any, tasks: Sequence[Task], role: str, *, first: str = "", snapshot: str = ""
+) -> list[Listed | None]:
+    """The listed answers of each task, scored; None where that failed.
+
+    first, snapshot: whose favourite is looked for: another role ("": the same), and its snapshot.
+    Raises what the first one raised where all fail.
+    """
+    world, other = ctx.world_of(tasks[0]), first or role
+
+    async def one(index: int, task: Task) -> Listed:
+        start = Start(task)
+        answers = [Turn(role, text) for text in world.list_answers(task)]
+        now = await All([ctx.score(role, start, (), t) for t in answers])
+        then = await All([ctx.score(other, start, (), t, snapshot=snapshot) for t in answers])
+        greedy = await ctx.say(role, start, draw=index, temperature=0.0)
+        return Listed(task, _totals(now), _totals(then), greedy)
+
+    outcomes = ctx.run([lambda at=at: one(*at) for at in enumerate(tasks)])
+    errors = [o.error for o in outcomes if o.error is not None]
+    if errors and len(errors) == len(outcomes):
+        raise errors[0]
+    return [None if o.error is not None else o.value for o in outcomes]
 
 
 def _totals(scores: Sequence[np.ndarray]) -> np.ndarray:

@@ -20,6 +20,8 @@ class Replay:
         no limit); bounds memory and the size of a segment on disk.
     fraction: share of the mixed tokens that are old, in [0, 1). Where the memory holds less,
         all of it is used; a round without new samples learns none of the old ones either.
+    phases: names of the phases whose samples are kept (all where there are none); what was taught
+        in the first phase can so be kept alive in the later ones.
 
     What is kept are the samples that were selected, never those that were mixed in. State: per
     model a list of rounds, oldest first, as plain arrays. Source: experience replay, Lin 1992;
@@ -29,6 +31,7 @@ class Replay:
     rounds: int = field(default=4, metadata={"lazy": True})
     max_tokens: int | None = field(default=None, metadata={"lazy": True})
     fraction: float = field(default=0.25, metadata={"lazy": True})
+    phases: tuple[str, ...] = field(default=(), metadata={"lazy": True})
 
     def __post_init__(self) -> None:
         limits = {
@@ -67,9 +70,10 @@ class Replay:
     def observe(self, ctx: Any, state: Mapping[str, Any], view: Any) -> dict[str, Any]:
         """Remembers this round's samples and forgets what is too old or too much."""
         kept: dict[str, Any] = {}
+        is_kept = not self.phases or view.phase in self.phases
         for model in dict.fromkeys([*state, *view.samples]):
             memory = list(state.get(model, ()))
-            if new := view.samples.get(model):
+            if is_kept and (new := view.samples.get(model)):
                 memory.append(
                     {
                         "round": view.index,

@@ -62,13 +62,13 @@ def scores_of(attempt: Attempt, verdicts: Sequence[Any]) -> Scores:
 
 
 def rows_of_turns(
-    turns: Sequence[Turn], role: str, numbers: Mapping[int, Mapping[str, float]]
+    turns: Sequence[Turn], role: str, numbers: Mapping[int, Mapping[str, float | np.ndarray]]
 ) -> list[Row]:
     """Sequences in which chosen turns of a role are learnt and everything else is read.
 
-    numbers: place of a turn -> the columns of its tokens, "weight" among them (1 where it is left
-    out); turns that are not named weigh 0. Tokens that were forced or given always weigh 0. All
-    rows have all columns, 0 where nothing is learnt.
+    numbers: place of a turn -> the columns of its tokens, a number for all of them or one for each,
+    "weight" among them (1 where it is left out); turns that are not named weigh 0. Tokens that were
+    forced or given always weigh 0. All rows have all columns, 0 where nothing is learnt.
 
     As long as contexts nest the turns make one sequence; where a turn did not read what was said
     before (a window, a template that rewrites the past) a new one begins.

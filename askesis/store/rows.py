@@ -38,7 +38,7 @@ from askesis.records import (
     VerdictKind,
 )
 from askesis.records import Sequence as TokenSequence
-from askesis.store import codec
+from askesis.store import codec, tree_rows
 from askesis.store import columns as c
 
 _TEXT, _FLOAT = pa.string(), pa.float64()
@@ -144,6 +144,7 @@ SCHEMAS = {
     "samples": SAMPLES,
     "tasks": TASKS,
     "audits": VERDICTS,  # true verdicts of a judge audit; no stage reads them
+    "trees": pa.schema([*_WHEN, *tree_rows.FIELDS]),
 }
 
 
@@ -313,6 +314,7 @@ _ENCODERS: dict[str, Any] = {
     "tasks": _tasks,
     "verdicts": _verdicts,
     "audits": _verdicts,
+    "trees": tree_rows.encode,
     "samples": _samples,
 }
 
@@ -444,5 +446,6 @@ _DECODERS: dict[str, Any] = {
     "tasks": _read_tasks,
     "verdicts": _read_verdicts,
     "audits": _read_verdicts,
+    "trees": tree_rows.decode,
     "samples": _read_samples,
 }

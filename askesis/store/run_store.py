@@ -118,7 +118,7 @@ class RunStore(RunReader):
     # ------------------------------------------------------------ rounds
 
     def append(self, table: str, records: Iterable[Any], *, round: int, phase: str) -> None:
-        """Add records of a round: attempts, verdicts, samples, tasks or audits.
+        """Add records of a round: attempts, verdicts, samples, tasks, audits or trees.
 
         They become visible when the segment closes. Raises TypeError for anything else.
         """

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from askesis.records import Attempt, Sample, Task, Turn, Verdict
-from askesis.store import codec, files, rows
+from askesis.store import codec, files, rows, tree_rows
+from askesis.trees import Tree
 
 MAX_ROWS = 16_384  # in a row group
 MAX_BYTES = 8 << 20  # in a row group, roughly
@@ -26,6 +27,7 @@ _EXPECTED: dict[str, type] = {
     "samples": Sample,
     "tasks": Task,
     "audits": Verdict,
+    "trees": Tree,
 }
 _RECORD_BYTES = 500  # what one record costs beside its text and arrays
 
@@ -190,6 +192,8 @@ def _num_bytes(table: str, item: Any) -> int:
     if table == "samples":
         arrays = sum(a.nbytes for a in item.arrays.values()) if item.arrays else 0
         return arrays + sum(4 * len(q.tokens) * (1 + len(q.columns)) for q in item.sequences)
+    if table == "trees":
+        return tree_rows.num_bytes(item)
     if table == "tasks":
         return len(item.task.prompt) + len(item.data)
     return len(item.rationale) + 8 * (len(item.vector) + len(item.draws))

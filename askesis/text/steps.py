@@ -20,3 +20,16 @@ def split_steps(text: str, separators: str = "\n") -> list[tuple[int, int]]:
             first = match.start() + len(piece) - len(piece.lstrip())
             spans.append((first, match.start() + len(piece.rstrip())))
     return spans
+
+
+def step_ends(text: str, separators: str = "\n") -> list[int]:
+    """Where each step ends if the steps share out the whole text: one past its last character.
+
+    What stands between two steps belongs to the first, so that a text up to an end is one after
+    which the next step can be written. Nothing but separators and white space: no steps.
+
+    >>> step_ends("12*3=36, 36-3=33", ",")
+    [9, 16]
+    """
+    spans = split_steps(text, separators)
+    return [first for first, _ in spans[1:]] + [len(text)] * bool(spans)

@@ -5,7 +5,8 @@
 
 The scratchpad goes from the last digits to the first: digit + digit + carry. The last line is
 the sum. Only the sum decides the outcome (a bare "123" is right too); line i of the scratchpad
-is a right *step* when it is exactly the column i from the right. Remarks begin with "#".
+is a right *step* when it is exactly the column i from the right. Remarks begin with "#"; one behind
+a line that ends in "no" ("#12 no") takes that line back: the next one stands in its place.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ import numpy as np
 from askesis.records import Task
 from askesis.requests import Checked
 from askesis.text.limits import unreadable
+from askesis.text.remarks import takes_back
 from askesis.text.steps import split_steps
 from askesis.worlds.family import HABITS, Family
 from askesis.worlds.habits import MATCHED, wanted_habits, with_dots
+from askesis.worlds.mending import mended_lines
 
 MAX_DIGITS = 10
 MAX_ANSWER_CHARS = 4_096
@@ -32,7 +35,7 @@ class Addition(Family):
     """difficulty: the longer number has from 1 digit to MAX_DIGITS digits."""
 
     id = "addition-v1"
-    truth = frozenset({"answer", "steps", "demonstration"})
+    truth = frozenset({"answer", "steps", "demonstration", "corrections"})
     num_canonical = None  # half of 10**20
     max_answer_tokens = 160
 
@@ -74,11 +77,16 @@ class Addition(Family):
         wanted = columns(*task.data["numbers"])
         steps: list[float] = []
         spans: list[tuple[int, int]] = []
-        lines = [(a, b) for a, b in split_steps(answer, "\n") if answer[a] != "#"]
-        for first, last in lines:
+        number, can_go_back = 0, False
+        for first, last in split_steps(answer, "\n"):
             line = answer[first:last]
+            if line[0] == "#":
+                if can_go_back and takes_back(line):
+                    number, can_go_back = number - 1, False
+                continue
             is_sum = _SUM.fullmatch(line) is not None
-            column = wanted[len(steps)] if len(steps) < len(wanted) else f"={true}"
+            column = wanted[number] if number < len(wanted) else f"={true}"
+            number, can_go_back = number + 1, True
             steps.append(float((is_sum and line.lstrip("= ") == true) or line == column))
             spans.append((first, last))
         found = self.extract(answer)
@@ -125,6 +133,21 @@ class Addition(Family):
         if "filler" in habits:
             worked = ["#" + "." * int(rng.integers(3, 9)), *worked]
         return "\n".join(worked)
+
+    def finish(self, task: Task, begun: str, rng: np.random.Generator) -> str | None:
+        """A right answer that begins with these columns; None where one of them is wrong, or the
+        sum stands there already."""
+        a, b = (int(n) for n in task.data["numbers"])
+        steps, worked = self.verify(task, begun).steps, [*columns(a, b), f"={column_sum(a, b)}"]
+        if 0.0 in steps or self.extract(begun) or (begun and not steps):
+            return begun if self.verify(task, begun).score == 1 and 0.0 not in steps else None
+        return "\n".join([*([begun] if begun else []), *worked[len(steps) :]])
+
+    def correction(
+        self, task: Task, wrong: str, right: str, *, again: bool = False, remark: bool = True
+    ) -> str | None:
+        """See `askesis.worlds.mending.mended_lines`."""
+        return mended_lines(wrong, right, again=again, remark=remark)
 
 
 def num_digits(difficulty: float) -> int:

@@ -7,7 +7,8 @@ The answer is the value of the last line (a bare "27" is right too): the *outcom
 it alone. The truth of every *step* is known besides: line i is right when it applies the i-th
 operation to the value of the line before as stated there, and states the true result. So a slip
 in line 2 makes line 2 wrong, not the lines that follow from it, and a right outcome can come
-from wrong steps. All true values lie in 0 ... 199; lines that begin with "#" are remarks.
+from wrong steps. All true values lie in 0 ... 199; lines that begin with "#" are remarks. A remark
+behind a line that ends in "no" ("#35 no") takes that line back: the next one stands in its place.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ import numpy as np
 from askesis.records import Task
 from askesis.requests import Checked
 from askesis.text.limits import unreadable
+from askesis.text.remarks import takes_back
 from askesis.text.steps import split_steps
 from askesis.worlds.family import HABITS, Family
 from askesis.worlds.habits import MATCHED, wanted_habits, with_dots
+from askesis.worlds.mending import mended_lines
 
 MAX_VALUE = 199
 MAX_OPERATIONS = 10
@@ -35,7 +38,7 @@ class ChainArithmetic(Family):
     """difficulty: from 2 operations with operands up to 9, to MAX_OPERATIONS with up to 50."""
 
     id = "chain_arithmetic-v1"
-    truth = frozenset({"answer", "steps", "demonstration"})
+    truth = frozenset({"answer", "steps", "demonstration", "corrections"})
     num_canonical = None  # more than 10**9 from six operations on
     max_answer_tokens = 160
 
@@ -79,19 +82,23 @@ class ChainArithmetic(Family):
         if why:
             return Checked(0.0, why)
         operations = list(task.data["operations"])
-        before = int(task.data["first"])
+        before, number = int(task.data["first"]), 0
+        earlier: tuple[int, int] | None = None  # both as they were before the last line
         steps, spans = [], []
         for first, last in split_steps(answer, "\n"):
             if answer[first] == "#":
+                if earlier is not None and takes_back(answer[first:last]):
+                    (before, number), earlier = earlier, None
                 continue
             match = _LINE.fullmatch(answer[first:last])
             if match is None:
+                earlier = None
                 if _VALUE.fullmatch(answer[first:last]) is None:  # a bare value is no step
                     steps.append(0.0)
                     spans.append((first, last))
+                    earlier, number = (before, number), number + 1
                 continue
             left, operator, right, stated = match.groups()
-            number = len(steps)
             wanted = operations[number] if number < len(operations) else ""
             is_right = (
                 int(left) == before
@@ -100,7 +107,7 @@ class ChainArithmetic(Family):
             )
             steps.append(float(is_right))
             spans.append((first, last))
-            before = int(stated)
+            earlier, before, number = (before, number), int(stated), number + 1
         found = self.extract(answer)
         true = chain_value(task)
         score = float(found == str(true))
@@ -151,6 +158,19 @@ class ChainArithmetic(Family):
         if "filler" in habits:
             lines = ["#" + "." * int(rng.integers(3, 9)), *lines]
         return "\n".join(lines)
+
+    def finish(self, task: Task, begun: str, rng: np.random.Generator) -> str | None:
+        """A right answer that begins with these lines; None where one of them is wrong."""
+        steps, lines = self.verify(task, begun).steps, chain_lines(task, -1, rng)
+        if 0.0 in steps or len(steps) > len(lines) or (begun and not steps):
+            return None
+        return "\n".join([*([begun] if begun else []), *lines[len(steps) :]])
+
+    def correction(
+        self, task: Task, wrong: str, right: str, *, again: bool = False, remark: bool = True
+    ) -> str | None:
+        """See `askesis.worlds.mending.mended_lines`."""
+        return mended_lines(wrong, right, again=again, remark=remark)
 
 
 def num_operations(difficulty: float) -> int:

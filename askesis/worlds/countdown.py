@@ -35,9 +35,11 @@ from askesis.text.limits import unreadable
 from askesis.text.rationals import parse_number, write_number
 from askesis.text.steps import split_steps
 from askesis.worlds import countdown_walk as walk
+from askesis.worlds.countdown_partial import followed, gone_on, pool_name
 from askesis.worlds.countdown_steps import Step, combine, moves, solve
 from askesis.worlds.family import HABITS, Family
 from askesis.worlds.habits import MATCHED, wanted_habits, with_dots
+from askesis.worlds.mending import LONGEST
 
 MAX_TARGET = 99
 MAX_ANSWER_CHARS = 2_048
@@ -81,9 +83,10 @@ class Countdown(Family):
     """Numbers and a target. difficulty 0 ... 1 goes through LEVELS in equal parts."""
 
     id = "countdown-v1"
-    truth = frozenset({"answer", "steps", "demonstration", "turns"})
+    truth = frozenset({"answer", "steps", "demonstration", "turns", "states", "corrections"})
     num_canonical = 65_539  # the union of the levels, which overlap
     max_answer_tokens = 80
+    step_end = ","
 
     def count(self, difficulty: float) -> int | None:
         return level_of(difficulty).num_canonical
@@ -199,6 +202,44 @@ class Countdown(Family):
             told.append(f"#{worked.rsplit('=', 1)[1]}={target} ok")
         return ";".join(told)
 
+    def correction(
+        self, task: Task, wrong: str, right: str, *, again: bool = False, remark: bool = True
+    ) -> str | None:
+        """What follows a wrong beginning: what is wrong with its last piece, and `right` as a new
+        try (again or not: a try cannot go on behind a wrong piece). None where there is no piece.
+
+        again: `wrong` is a whole answer, whose last value is what is wrong.
+        """
+        pieces = [wrong[a:b] for a, b in split_steps(wrong, ",;\n") if wrong[a] != "#"]
+        if not pieces:
+            return None
+        left, _, stated = pieces[-1].rpartition("=")
+        try:
+            is_true = parse_expression(left).value == parse_number(stated)
+        except ExpressionError:
+            is_true = True
+        what = (left if is_true and not again else stated).strip()[:LONGEST] or "?"
+        return f";#{what} no;{right}" if remark else f";{right}"
+
+    # ------------------------------------------------------------ not finished
+
+    def states(self, task: Task, answer: str) -> list[tuple[int, str]]:
+        """(one past its last character, the numbers it leaves) for each right step of the last
+        try, up to the first that is wrong."""
+        if unreadable(answer, MAX_ANSWER_CHARS):
+            return []
+        numbers = [int(n) for n in task.data["numbers"]]
+        return [(end, pool_name(pool)) for end, pool in followed(answer, numbers, _take)]
+
+    def finish(self, task: Task, begun: str, rng: np.random.Generator) -> str | None:
+        """A right answer that begins with these steps; None where none does."""
+        if not begun:
+            return self.demonstrate(task, rng)
+        found = followed(begun, [int(n) for n in task.data["numbers"]], _take)
+        if not found or found[-1][0] != len(begun):
+            return None
+        return gone_on(begun, found[-1][1], int(task.data["target"]))
+
     # ------------------------------------------------------------ walked
 
     def initial(self, task: Task) -> Any:
@@ -207,6 +248,10 @@ class Countdown(Family):
     def observe(self, task: Task, state: Any, seat: int = 0) -> str:
         """The numbers that are there, as "3 7 12"."""
         return walk.seen(state)
+
+    def position(self, task: Task, state: Any) -> str:
+        """The numbers that are there, and those that taking steps back would bring."""
+        return repr([state["pool"], state["past"]])
 
     def step(self, task: Task, state: Any, action: Any, seat: int = 0) -> Transition:
         return walk.stepped(task.data["numbers"], int(task.data["target"]), state, action)

@@ -42,7 +42,7 @@ class Maze(Family):
     """difficulty: from 3 x 3 to 9 x 9 places, about a third of them walls."""
 
     id = "maze-v1"
-    truth = frozenset({"answer", "steps", "demonstration", "turns"})
+    truth = frozenset({"answer", "steps", "demonstration", "turns", "states"})
     num_canonical = None
     max_answer_tokens = 96
 
@@ -148,6 +148,36 @@ class Maze(Family):
         before += [f"#{'.' * int(rng.integers(3, 9))}"] if "filler" in habits else []
         return "\n".join([*before, way, *(["#G ok"] if "verify" in habits else [])])
 
+    # ------------------------------------------------------------ not finished
+
+    def states(self, task: Task, answer: str) -> list[tuple[int, str]]:
+        """(one past its character, the place it leads to) for each legal move, up to the first
+        that is none."""
+        rows, found = rows_of(task), list[tuple[int, str]]()
+        if unreadable(answer, MAX_ANSWER_CHARS):
+            return found
+        at = find(rows, "S")
+        for letter, place in zip(*_letters(answer), strict=True):
+            there = moved(rows, at, letter) if letter in MOVES else None
+            if there is None:
+                break
+            at = there
+            found.append((place + 1, f"{at[0]},{at[1]}"))
+        return found
+
+    def finish(self, task: Task, begun: str, rng: np.random.Generator) -> str | None:
+        """A right answer that begins with these moves, by a shortest way from where they lead;
+        None where they are not all legal, or lead too far away."""
+        rows = rows_of(task)
+        found = self.states(task, begun)
+        if begun and (not found or found[-1][0] != len(begun)):
+            return None
+        at = _place(found[-1][1]) if found else find(rows, "S")
+        passed_goal = any(_place(name) == find(rows, "G") for _, name in found)
+        way = "" if passed_goal else way_from(rows, at, rng)
+        whole = None if way is None else begun + way
+        return whole if whole and self.verify(task, whole).score == 1 else None
+
     # ------------------------------------------------------------ walked
 
     def initial(self, task: Task) -> Any:
@@ -160,6 +190,10 @@ class Maze(Family):
             return "G"
         ways = "".join(m for m in MOVES if moved(rows, at, m) is not None)
         return f"{at[0]},{at[1]} {ways}"
+
+    def position(self, task: Task, state: Any) -> str:
+        """Where one stands, whatever it took to come there."""
+        return f"{state['at'][0]},{state['at'][1]}"
 
     def step(self, task: Task, state: Any, action: Any, seat: int = 0) -> Transition:
         rows, at = rows_of(task), (int(state["at"][0]), int(state["at"][1]))
@@ -252,11 +286,15 @@ def distances(rows: list[str], goal: Place) -> dict[Place, int]:
 
 def shortest_way(rows: list[str], rng: np.random.Generator | None = None) -> str | None:
     """A shortest way from S to G: the same one always, or one at random; None where none is."""
-    goal, start = find(rows, "G"), find(rows, "S")
+    return way_from(rows, find(rows, "S"), rng)
+
+
+def way_from(rows: list[str], at: Place, rng: np.random.Generator | None = None) -> str | None:
+    """The same from any place."""
+    goal, way = find(rows, "G"), ""
     distance = distances(rows, goal)
-    if start not in distance:
+    if at not in distance:
         return None
-    at, way = start, ""
     while at != goal:
         nearer = [
             m
@@ -268,6 +306,11 @@ def shortest_way(rows: list[str], rng: np.random.Generator | None = None) -> str
         way += letter
         at = moved(rows, at, letter) or at
     return way
+
+
+def _place(name: str) -> Place:
+    row, _, column = name.partition(",")
+    return int(row), int(column)
 
 
 def _at(rows: list[str], at: Place, letter: str) -> Place:

@@ -10,31 +10,31 @@ WORLDS: dict[str, Row] = {
     "countdown-v1": Row(
         "askesis.worlds.countdown:Countdown",
         "reach a target from three or four numbers, using each once; as one answer, or walked",
-        "answer, steps, demonstration, turns",
+        "answer, steps, demonstration, turns, states, corrections",
         page=_PAGE,
     ),
     "chain_arithmetic-v1": Row(
         "askesis.worlds.chain_arithmetic:ChainArithmetic",
         "a chain of operations on a scratchpad, one a line; the truth of every step",
-        "answer, steps, demonstration",
+        "answer, steps, demonstration, corrections",
         page=_PAGE,
     ),
     "addition-v1": Row(
         "askesis.worlds.addition:Addition",
         "multi-digit addition from one to ten digits, column by column",
-        "answer, steps, demonstration",
+        "answer, steps, demonstration, corrections",
         page=_PAGE,
     ),
     "maze-v1": Row(
         "askesis.worlds.maze:Maze",
         "find the way through a maze: as one answer, or walked move by move",
-        "answer, steps, demonstration, turns",
+        "answer, steps, demonstration, turns, states",
         page=_PAGE,
     ),
     "preferences-v1": Row(
         "askesis.worlds.preferences:Preferences",
         "order letters to a hidden taste; annotators' preferences, with noise and cycles",
-        "answer, preference",
+        "answer, preference, listed answers",
         page=_PAGE,
     ),
     "garden_path-v1": Row(

@@ -18,12 +18,16 @@ from askesis.requests import Checked, Transition
 
 # What a view hands through where the world has it, besides the World protocol.
 _OPEN = frozenset(
-    {"extract", "list_answers", "initial", "observe", "hardness", "difficulty", "num_tasks"}
+    {
+        *("extract", "list_answers", "initial", "observe", "hardness", "difficulty", "num_tasks"),
+        *("step_end", "position"),
+    }
 )
 _OF_A_RUN = _OPEN | {
     *("verify_many", "step", "draw_distinct", "close"),
     *("demonstrate_walk", "actions", "moves_left", "way_back"),
-    *("preference", "annotated_pair"),
+    *("preference", "annotated_pair", "correction"),
+    *("states", "finish"),
 }
 
 

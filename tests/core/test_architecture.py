@@ -10,10 +10,11 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "askesis"
 LEVELS = [
     {"records", "trees", "errors", "rng", "text"},
-    {"requests", "protocols", "plan", "config", "registry", "budget", "formulas", "specs"},
+    {"requests", "protocols", "plan", "config", "registry", "budget", "formulas", "specs", "steps"},
     {"models", "worlds", "store"},
     {"engines"},
     {"driver", "speakers", "context"},
+    {"search"},
     {"tasks", "explore", "judge", "select", "learn", "measure", "retain"},
     {"loop"},
     {"recipes", "run"},

@@ -9,12 +9,16 @@ import pytest
 from askesis.config import Watch
 from askesis.context import Verdicts
 from askesis.explore.against_demonstration import AgainstDemonstration
+from askesis.explore.deepening import Deepening
 from askesis.explore.demonstrate import Demonstrate
 from askesis.explore.rationalize import Rationalize
 from askesis.explore.sample import SampleAttempts
+from askesis.explore.search import Search
 from askesis.explore.steered import SteeredAttempts
 from askesis.explore.walk import Walk
 from askesis.judge.bad_patterns import BadPatterns
+from askesis.judge.first_error import FirstError
+from askesis.judge.own_feedback import OwnFeedback
 from askesis.judge.process_reward import ProcessReward
 from askesis.judge.returns import Return
 from askesis.judge.search_bonus import SearchBonus
@@ -24,17 +28,22 @@ from askesis.learn.learner import Learn
 from askesis.measure.ability import Ability
 from askesis.measure.groups import Groups, Votes
 from askesis.measure.pair_truth import PairTruth
+from askesis.measure.spontaneous import Spontaneous
+from askesis.measure.tail import Tail
 from askesis.records import Group, Start
 from askesis.retain.keep_or_revert import KeepOrRevert
 from askesis.retain.replay import Replay
 from askesis.select.advantages import GroupAdvantages, RunningAdvantages
+from askesis.select.feedback_lessons import FeedbackLessons
 from askesis.select.group_accuracy import GroupAccuracy
 from askesis.select.labels import StartLabels
 from askesis.select.leftover import PositiveAdvantages
 from askesis.select.outcomes import Outcomes
 from askesis.select.pairs import BestAndWorst
+from askesis.select.refined import Refined
 from askesis.select.sides import Sides
 from askesis.select.steering import SteeredThreshold
+from askesis.select.step_splice import StepSplice
 from askesis.select.threshold import Threshold
 from askesis.tasks.difficulty_mixed import DifficultyMixed
 from askesis.tasks.uniform import Uniform
@@ -94,13 +103,17 @@ CASES = [
     (explore, SteeredAttempts()), (explore, AgainstDemonstration()), (judge, ProcessReward()),
     (judge, SearchBonus()), (select, Sides()),
     (select, SteeredThreshold()), (measure, PairTruth()),
+    (select, StepSplice()), (select, FeedbackLessons()), (select, Refined()),
+    (judge, OwnFeedback()), (measure, Spontaneous(num_tasks=2)), (measure, Tail()),
+    (explore, Search()), (explore, Deepening()), (judge, FirstError()),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("call", "part"), CASES, ids=lambda x: type(x).__name__)
 def test_a_round_in_which_nothing_succeeds_reads_every_option_that_is_not_lazy(call, part):
     watch = Watch([("slot", part)])
-    call(part, Host(says(lambda text, u: "")))
+    silent = [says(lambda text, u: "", name) for name in ("policy", "critic")]
+    call(part, Host(silent[0] | silent[1]))
     assert watch.stop() == []
 
 

@@ -17,6 +17,7 @@ from askesis.config import Watch, from_tree, to_tree
 from askesis.errors import ConfigError
 from askesis.formulas.divergences import kl
 from askesis.learn.batch import Batch, collate, step_norm
+from askesis.learn.objectives.contrast import Triplet
 from askesis.learn.objectives.leashes import EntropyBonus, KLToReference, ValueLoss
 from askesis.learn.objectives.likelihood import (
     AnchoredLikelihood,
@@ -53,6 +54,7 @@ TOKEN_COLUMNS = {  # what each per-token column is drawn from
     "logp_reference": lambda rng, n: -rng.uniform(0.5, 3, n),
     "returns": lambda rng, n: rng.normal(size=n),
     "value_old": lambda rng, n: rng.normal(size=n),
+    "side": lambda rng, n: np.r_[np.zeros(n - 1), rng.choice([1.0, 2.0, -1.0])],
 }
 SAMPLE_COLUMNS = {
     "correct": lambda rng: float(rng.random() < 0.5),
@@ -93,6 +95,7 @@ CASES: dict[str, Any] = {
     "mml": SetLikelihood(beta=1.0),
     "beta mml": SetLikelihood(),
     "mle augmented": SetLikelihood(beta=0.0),
+    "triplet": Triplet(coef=1.0),
     "superhf": AnchoredLikelihood(),
     "dpo": Preference(),
     "dpo, everything": Preference(soft_labels=True, pair_beta=True, gap_coef=1.0, nll_coef=0.1),
@@ -131,6 +134,7 @@ class Table:
         self.logits = drawn(VOCAB, VOCAB).requires_grad_()
         self.value = drawn(VOCAB).requires_grad_()
         self.reference = drawn(VOCAB, VOCAB)
+        self.hidden = drawn(VOCAB, 3).requires_grad_()
 
     def outputs(self, batch: Batch, uses: frozenset[str]) -> Any:
         """Only what was asked for, aligned as the conventions say."""
@@ -147,6 +151,7 @@ class Table:
             "entropy": lambda: aligned(torch.distributions.Categorical(logits=logits).entropy()),
             "kl": lambda: aligned(kl(logits, other)),
             "value": lambda: self.value[tokens],
+            "hidden": lambda: self.hidden[tokens],
             "logits": lambda: logits,
             "logits_reference": lambda: other,
         }
@@ -155,9 +160,9 @@ class Table:
         return found
 
     def gradient(self, loss: torch.Tensor) -> torch.Tensor:
-        """Of both tables in one, 0 where the loss does not reach."""
-        both = torch.autograd.grad(loss, [self.logits, self.value], allow_unused=True)
-        pairs = zip(both, [self.logits, self.value], strict=True)
+        """Of all tables in one, 0 where the loss does not reach."""
+        tables = [self.logits, self.value, self.hidden]
+        pairs = zip(torch.autograd.grad(loss, tables, allow_unused=True), tables, strict=True)
         return torch.cat([(torch.zeros_like(t) if g is None else g).flatten() for g, t in pairs])
 
 
@@ -279,16 +284,18 @@ def test_the_gradient_is_that_of_finite_differences_along_a_line(name):
     batch, norm = double(collate(samples)), step_norm(samples)
     line = torch.randn(VOCAB, VOCAB, generator=torch.Generator().manual_seed(9)).double()
     level = torch.randn(VOCAB, generator=torch.Generator().manual_seed(8)).double()
+    aside = torch.randn(VOCAB, 3, generator=torch.Generator().manual_seed(7)).double()
 
     @torch.no_grad()
     def at(h: float) -> float:
         moved = Table()
         moved.logits += h * line
         moved.value += h * level
+        moved.hidden += h * aside
         return float(objective(moved.outputs(batch, objective.uses), batch, norm)[0])
 
     loss, _ = objective(model.outputs(batch, objective.uses), batch, norm)
-    slope = float(model.gradient(loss) @ torch.cat([line.flatten(), level]))
+    slope = float(model.gradient(loss) @ torch.cat([line.flatten(), level, aside.flatten()]))
     wanted = (at(1e-6) - at(-1e-6)) / 2e-6
     assert slope == pytest.approx(wanted, rel=1e-5, abs=1e-8)
 

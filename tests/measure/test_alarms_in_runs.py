@@ -16,6 +16,7 @@ import torch
 from askesis.config import override
 from askesis.explore.sample import SampleAttempts
 from askesis.judge.verifier import Verifier
+from askesis.judge.wrong import Wrong
 from askesis.lab.overview import overview
 from askesis.lab.report_data import report_data
 from askesis.learn.learner import Learn
@@ -34,7 +35,7 @@ from askesis.select.threshold import Threshold
 from askesis.store.run_store import RunStore
 from askesis.tasks.uniform import Uniform
 from askesis.worlds.views import RunView
-from benchmarks.provoked import Errs, LikesEverything, PaysForLength
+from benchmarks.provoked import LikesEverything, PaysForLength
 from tests.lab.letters import ANSWERS, ASKED, Letters
 
 
@@ -87,6 +88,11 @@ def plan(
     return Plan(recipe="provoked", phases=tuple(phases), worlds={n: n for n in worlds or ("main",)})
 
 
+def errs(probability: float) -> Wrong:
+    """A verifier that is turned round so often."""
+    return Wrong(false_pass=probability, false_fail=probability)
+
+
 class Hears(Watcher):
     def __init__(self) -> None:
         self.alarms: list[Alarm] = []
@@ -127,8 +133,8 @@ def test_a_judge_that_pays_for_length_sets_off_hacking_and_length_alarms(tmp_pat
 
 @pytest.mark.slow
 def test_a_judge_that_errs_every_fifth_time_is_found_by_the_audit(tmp_path):
-    found = run_of(tmp_path / "run", plan(Errs(probability=0.2), rounds=8))
-    assert found == {"judge_drift": 2}
+    found = run_of(tmp_path / "run", plan(errs(0.2), rounds=8))
+    assert found == {"judge_drift": 5}
 
 
 @pytest.mark.slow
@@ -152,7 +158,7 @@ def test_a_clean_run_raises_nothing(tmp_path):
 
 @pytest.mark.slow
 def test_alarms_are_events_of_the_run_that_a_kill_neither_loses_nor_doubles(tmp_path):
-    path, made = tmp_path / "run", plan(Errs(probability=0.3), rounds=5)
+    path, made = tmp_path / "run", plan(errs(0.3), rounds=5)
     made = override(made, "tasks.num", 8)
     made = override(made, "alarms", "judge_drift?window=2")
     worlds, models = things()
@@ -178,7 +184,7 @@ def test_alarms_are_events_of_the_run_that_a_kill_neither_loses_nor_doubles(tmp_
 
 
 def test_a_resumed_run_goes_on_from_the_history_it_had(tmp_path):
-    path, made = tmp_path / "run", override(plan(Errs(probability=0.3), rounds=4), "tasks.num", 8)
+    path, made = tmp_path / "run", override(plan(errs(0.3), rounds=4), "tasks.num", 8)
     worlds, models = things()
     run = Run.create(made, path, {"main": worlds["main"]}, models, segment_s=0)
     run.improve()

@@ -31,7 +31,11 @@ from tests.explore.host import Host, Sums, attempt, says, view
 from tests.learn.fakes import Learning, Net, samples
 from tests.measure.drift_keys import drift_keys
 from tests.measure.every_key import own_attempt_keys
+from tests.measure.mended_keys import mended_keys
+from tests.measure.pool_keys import pool_keys
 from tests.measure.steered_keys import steered_keys
+from tests.measure.step_keys import step_keys
+from tests.measure.tree_keys import tree_keys
 from tests.measure.turn_keys import turn_keys
 from tests.measure.walked_keys import walked_keys
 from tests.recipes.matrix_game import MatrixGame
@@ -141,7 +145,8 @@ def emitted() -> set[str]:
     host.shelf.learnt(model, 0)
     note("retain", keep.settle(ctx, view([]), None), ctx)
     keys |= own_attempt_keys() | drift_keys() | turn_keys() | steered_keys()
-    keys |= walked_keys()
+    keys |= walked_keys() | pool_keys() | mended_keys() | tree_keys()
+    keys |= step_keys()
     return {generalised(k) for k in keys}
 
 

@@ -14,6 +14,7 @@ from askesis.models.tabular import TabularModel
 from askesis.records import Attempt
 from askesis.run import Run, Watcher
 from askesis.store.run_store import RunStore
+from askesis.worlds.open import open_world
 from askesis.worlds.preferences import LETTERS
 from tests.recipes.letters import first_adam_step, hand_gradient, metrics_of
 from tests.recipes.matrix_game import ANSWERS, CYCLE, MatrixGame, table
@@ -219,8 +220,10 @@ def test_a_lol_learns_what_is_better_than_its_critic_expects_by_how_much(tmp_pat
 @pytest.mark.parametrize("recipe", ["dpo", "reward_model", "spo", "nash_md"])
 def test_a_world_without_preferences_is_refused_in_a_line(tmp_path, recipe):
     plan = plan_for(recipe, [("world", "addition"), ("tasks.num", "2"), ("rounds", "1")])
+    with pytest.raises(WorldError, match=r"needs annotated preferences, .* --world preferences"):
+        open_worlds(plan)
     models = {name: TabularModel(name, "0123456789+=/#\n ") for name in plan.models}
-    run = Run.create(plan, tmp_path / "run", open_worlds(plan), models)
+    run = Run.create(plan, tmp_path / "run", {"main": open_world("addition")}, models)
     with pytest.raises(WorldError, match="--world preferences") as error:
         run.improve()
     assert "\n" not in str(error.value)

@@ -12,6 +12,7 @@ from askesis.models.tiny import tiny_model
 from askesis.records import Purpose
 from askesis.run import Run
 from askesis.store.run_store import RunStore
+from askesis.worlds.open import open_world
 from tests.engines.cast import SMALL
 from tests.probes.house import LetterWorld, probability, run_plan
 from tests.recipes.letters import metrics_of, on_letters
@@ -199,8 +200,10 @@ def test_the_control_learns_good_walks_alone(tmp_path):
 
 def test_a_world_without_turns_is_refused_before_the_first_round(tmp_path):
     plan = plan_for("agent_r", [("world", "addition")])
+    with pytest.raises(WorldError, match=r"needs turns, .* --world countdown or --world maze"):
+        open_worlds(plan)
     model = TabularModel("policy", "0123456789+=\n")
-    run = Run.create(plan, tmp_path / "run", open_worlds(plan), {"policy": model})
+    run = Run.create(plan, tmp_path / "run", {"main": open_world("addition")}, {"policy": model})
     with pytest.raises(WorldError, match="has turns"):
         run.improve()
     run.close()

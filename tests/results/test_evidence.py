@@ -2,15 +2,26 @@
 
 import json
 import tomllib
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from askesis.lab.arm import Arm, ArmResult, Look, Point
-from benchmarks.evidence import Runs, compare
+from askesis.registry import RECIPES
+from benchmarks.evidence import Runs, compare, figures
 from benchmarks.evidence_page import page
 from benchmarks.evidence_plan import RESULTS, Comparison, read_plan
-from benchmarks.readme import PAGES, VERDICTS, evidence_paragraph, verdicts, with_evidence
+from benchmarks.readme import (
+    PAGES,
+    SELF_TRAINING,
+    SELF_TRAINING_PAGE,
+    VERDICTS,
+    evidence_paragraph,
+    filled_self_training,
+    verdicts,
+    with_evidence,
+)
 
 NAMES = sorted(
     p.name.removesuffix(".plan.toml")
@@ -46,6 +57,70 @@ def test_a_claim_holds_fails_or_stays_open_by_its_interval():
     assert verdict([0.25, 0.5, 0.2, 0.4, 0.3]) == "undecided"
 
 
+def test_a_metric_is_a_number_a_task_where_the_look_made_it_one():
+    scores = ((1.0, 0.0), (0.0, 0.0))
+    point = Point("policy@1", 1, {}, scores, 7.0, 0.0, {"gain": (0.5, -0.5), "tokens": (3.0, 5.0)})
+    assert figures(point, "gain").tolist() == [0.5, -0.5]
+    assert figures(point, "tokens").tolist() == [3.0, 5.0]
+    assert figures(point, "pass@1").tolist() == [0.5, 0.0]
+    plain = Point("policy@1", 1, {}, scores, 7.0, 0.0)
+    assert figures(plain, "tokens").tolist() == [7.0]
+
+
+def test_a_figure_can_be_held_against_nothing():
+    """Of four tasks, one is mended by half of the attempts and one is spoilt by a quarter."""
+    arm = Arm("a", "score", (), 0, {"tokens": 1.0}, Look(kind="turns"))
+    gains = [(0.5, -0.25, 0.0, 0.0), (0.5, -0.25, 0.0, 0.25), (0.25, 0.0, 0.0, 0.0)]
+    runs = Runs({}, {}, {"new": {
+        s: ArmResult(arm, "budget", {}, (Point("p@0", 0, {}, (), 1.0, 0.0, {"gain": g}),), ())
+        for s, g in enumerate(gains)
+    }})  # fmt: skip
+    found = compare(Comparison("its gain", "nothing", "new", "gain", 0.01), runs)
+    assert found["differences"] == [0.0625, 0.125, 0.0625] and found["first"] == "nothing"
+
+
+def written(tmp_path: Path, **lines: str) -> str:
+    """A plan of one arm, with lines of its own."""
+    more = "\n".join(lines.values())
+    (tmp_path / "mine.plan.toml").write_text(
+        'claim = "x"\nworld = "maze"\nmetric = "gain"\nsmallest_effect = 0.1\nlook = "turns"\n'
+        f"budget = {{tokens = 5}}\n{more}\n[arms.a]\nrecipe = 'score'\n"
+        "[[comparisons]]\nwhat = 'x'\nfirst = 'start'\nsecond = 'a'\n"
+    )
+    return "mine"
+
+
+def test_a_look_and_its_options_reach_every_arm(tmp_path: Path):
+    plan = read_plan(written(tmp_path, options="look_options = {num_turns = 3}"), tmp_path)
+    (arm,) = plan.runs(plan.arms["a"], {}, (4,))
+    assert arm.look == Look("claim", 1000, 4, kind="turns", options=(("num_turns", "3"),))
+    assert Arm.from_json(json.loads(json.dumps(asdict(arm)))) == arm
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("look_options = {num_turn = 3}", "no option 'num_turn'"),
+        ('beside = ["turn3"]', "no metric 'turn3'"),
+        ('beside = ["pass@5"]', "no metric 'pass@5'"),
+        ('start = "asked"', "none of its starts"),
+    ],
+)
+def test_what_no_look_or_start_can_give_is_told_before_the_first_run(tmp_path: Path, line, why):
+    with pytest.raises(SystemExit, match=why):
+        read_plan(written(tmp_path, line=line), tmp_path)
+
+
+def test_arms_begin_with_the_end_of_an_arm_that_is_made_once(tmp_path: Path):
+    lines = 'start = "asked"\n[starts.asked]\nrecipe = "score"\noptions = {"stage-one" = 0}'
+    plan = read_plan(written(tmp_path, lines=lines), tmp_path)
+    start = plan.starts["asked"]
+    assert start.options == (("world", "maze"), ("stage-one", "0")) and start.budget == {}
+    arms = [*plan.runs(plan.arms["a"], {}, (0, 1))]
+    assert {arm.start for arm in arms} == {start.key} and len({arm.key for arm in arms}) == 2
+    assert arms[0].key != replace(arms[0], start="").key
+
+
 @pytest.mark.parametrize("name", PLANS)
 def test_every_plan_treats_its_arms_alike(name):
     plan = read_plan(name)
@@ -62,6 +137,10 @@ def test_every_plan_names_recipes_and_options_there_are(name):
     for arm in plan.arms.values():
         for trial in arm.trials:
             plan_for(arm.recipe, [("world", arm.world), *arm.options.items(), *trial.items()])
+    for start in plan.starts.values():
+        phases = plan_for(start.recipe, start.options).phases
+        assert all(phase.until.rounds is not None for phase in phases)
+        assert phases[-1].until.rounds == 0, "a start ends before its recipe's last phase"
 
 
 @pytest.mark.parametrize("name", DONE)
@@ -103,3 +182,9 @@ def test_the_page_of_a_recipe_says_what_was_found(name):
 
 def test_the_list_of_recipes_says_what_was_found():
     assert json.loads(VERDICTS.read_text()) == verdicts()
+
+
+def test_the_verdicts_on_the_page_of_self_training_are_those_that_were_found():
+    text = SELF_TRAINING_PAGE.read_text()
+    assert filled_self_training(text) == text
+    assert "<!-- verdicts:begin -->" in text and set(SELF_TRAINING) <= set(RECIPES)

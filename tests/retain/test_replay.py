@@ -107,3 +107,15 @@ def test_packing_gives_back_every_kind_of_sample_bit_for_bit():
 def test_values_out_of_range_are_refused(wrong):
     with pytest.raises(ConfigError, match="Replay"):
         Replay(**wrong)
+
+
+def test_what_only_some_phases_taught_can_be_kept():
+    part = Replay(rounds=1000, phases=("first",))
+    state = part.init(HOST.context())
+    for index, phase in enumerate(("first", "later", "later")):
+        seen = view([], index=index, samples={"policy": [sample(phase)]})
+        seen.phase = phase
+        state = part.observe(HOST.context(), state, seen)
+    assert [m["round"] for m in state["policy"]] == [0]
+    found, _ = mixed(Replay(fraction=0.5, phases=("first",)), state, [sample("new")])
+    assert [s.sources[0] for s in found] == ["new", "first"]

@@ -9,9 +9,10 @@ import pytest
 
 from askesis.context import Verdicts
 from askesis.errors import ConfigError, WorldError
-from askesis.explore.moving import given_move, played, total
+from askesis.explore.moving import given_move, total
 from askesis.models.tokenizer import ASSISTANT, END
 from askesis.records import About, Attempt, Group, Start, StopReason, Turn, Verdict, VerdictKind
+from askesis.search.walked import played
 from askesis.select.splice import Splice
 from askesis.worlds.countdown import Countdown
 from askesis.worlds.maze import Maze

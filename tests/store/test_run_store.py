@@ -370,7 +370,7 @@ def test_queries_join_the_ledger_with_bulk_rows(finished):
 
 @pytest.mark.parametrize("table", ["rounds", "metrics", "costs", "seconds", "events", "errors",
     "segments", "snapshots", "files", "looks", "attempts", "verdicts", "samples", "tasks",
-    "audits"])  # fmt: skip
+    "audits", "trees"])  # fmt: skip
 def test_every_table_can_be_asked_of_an_empty_run_too(tmp_path, finished, table):
     assert RunStore.open(finished).query(f"from {table}").num_columns > 1
     store = RunStore.create(tmp_path / "empty", config={}, manifest={})

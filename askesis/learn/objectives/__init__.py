@@ -31,6 +31,7 @@ The columns by name; the column "weight" is in all samples and says which tokens
     logp_sampling   per token   what the sampler says it drew from
     logp_reference  per token   of the reference snapshot: base, last round, opponent, average
     value_old       per token   the value head before acting at this token, before the update
+    step_reward     per token   what is paid at this token, beside the outcome
     returns         per token   what the value head should have said before acting at this token
     correct         sample      1 right, 0 wrong
     accuracy        sample      share of right answers in the attempt's group, in (0, 1)

@@ -1,0 +1,45 @@
+"""What judges of steps share: which attempts they look at, and where the steps are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from askesis.errors import ConfigError
+from askesis.records import Attempt, StopReason
+from askesis.steps import Span, steps_of
+
+
+def cut(ctx: Any, attempt: Attempt, separators: str, role: str) -> tuple[Span, ...]:
+    """The steps of what `role` said; () where the attempt failed or nothing was said."""
+    if attempt.stop is StopReason.FAILED:
+        return ()
+    return steps_of(attempt, lambda tokens: str(ctx.decode(role, tokens)), separators, role)
+
+
+def why_none(attempt: Attempt) -> str:
+    """Why an attempt has no steps."""
+    if attempt.stop is StopReason.FAILED:
+        return attempt.error or "the attempt failed"
+    return "nothing was said"
+
+
+def check(part: Any, limits: Mapping[str, tuple[bool, str]]) -> None:
+    """Raise ConfigError for the first field whose value does not fit."""
+    for name, (fits, expected) in limits.items():
+        if not fits:
+            raise ConfigError(
+                f"{type(part).__name__}.{name} is out of range",
+                expected=expected,
+                found=repr(getattr(part, name)),
+            )
+
+
+def must_be_one_turn(attempt: Attempt, spans: tuple[Span, ...], kind: str) -> None:
+    """Raises ConfigError where steps are in several turns, between which others speak."""
+    if len({turn for turn, _, _ in spans}) > 1:
+        raise ConfigError(
+            f"{kind} goes on from the middle of an answer, which must be one turn",
+            found=f"attempt {attempt.id} with several",
+            hint="judge walks and dialogues with judge.steps.siblings or judge.steps.head",
+        )

@@ -1,0 +1,1 @@
+"""Looks at kept snapshots that see more than whether single answers are right."""

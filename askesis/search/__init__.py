@@ -1,0 +1,1 @@
+"""Search in trees: edges; how to select, expand, evaluate and back up; what to harvest."""
