@@ -170,6 +170,9 @@ class Round:
         with self._stage(ctx, sum(len(g.attempts) for g in groups)) as out:
             samples = list(part.select(ctx, groups, verdicts))
             self.run.record("samples", samples, self.index, self.phase.name)
+            if model := self._beside(part):
+                told = {k.removeprefix("select/"): v for k, v in ctx.metrics.items()}
+                ctx.metrics = {f"select/{model}/{k}": v for k, v in told.items()}
             out(len(samples))
         for sample in samples:
             self.view.samples.setdefault(sample.model, []).append(sample)
@@ -233,6 +236,15 @@ class Round:
         return self.run.states.get(self._slots[id(part)])
 
     # ------------------------------------------------------------ how a verb works
+
+    def _beside(self, part: Any) -> str:
+        """The model a selector is for, unless its figures have the plain names: those of "policy"
+        have, or of the first model, where none is called that."""
+        selectors = self.phase.parts.get("select")
+        if not isinstance(selectors, Mapping):
+            return ""
+        plain = "policy" if "policy" in selectors else next(iter(selectors), "")
+        return next((name for name, one in selectors.items() if one is part and name != plain), "")
 
     def _context(
         self, stage: str, part: Any, inputs: Mapping[str, Any], purpose: Purpose, again: bool = True

@@ -65,7 +65,7 @@ def take(
         page.wait_for_timeout(500)
         clip = None if whole else {"x": 0, "y": 0, "width": width, "height": HEIGHT}
         page.screenshot(path=to, full_page=True, clip=clip)
-    Image.open(to).convert("RGB").quantize(128).save(to, optimize=True)
+    Image.open(to).convert("RGB").quantize(256).save(to, optimize=True)
     return to
 
 

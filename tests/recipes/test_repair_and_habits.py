@@ -75,6 +75,9 @@ def test_nothing_of_what_the_reflector_read_is_learnt_by_the_agent(tmp_path):
     agents = [s for s in samples if s.model == "policy"]
     reflectors = [s for s in samples if s.model == "reflector"]
     assert agents and reflectors
+    noted = [metrics_of(run, i) for i in range(run.store.last_round + 1)]
+    for key, some in (("select/samples", agents), ("select/reflector/samples", reflectors)):
+        assert sum(found.get(key, 0) for found in noted) == len(some)
     for sample in agents:
         assert renderer.decode(sample.sequences[0].tokens) in ("ax", "by")
     for sample in reflectors:

@@ -16,7 +16,9 @@ NUM_MARKS = 13  # points of a curve that is drawn
 
 
 def per_task(point: Point, metric: str) -> np.ndarray:
-    """(T,) the metric of every task: pass@K without bias, or the mean score."""
+    """(T,) the metric of every task: the look's own, pass@K without bias, or the mean score."""
+    if metric in point.figures:
+        return np.array(point.figures[metric])
     if metric == "score":
         return np.array([float(np.mean(scores)) for scores in point.scores])
     k = int(metric.removeprefix("pass@"))
