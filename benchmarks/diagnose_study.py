@@ -37,7 +37,7 @@ from benchmarks.machine import describe
 
 RESULTS = Path(__file__).parents[1] / "results"
 FOLDER = Path("runs") / "diagnose"
-TOKENS = 200_000  # generated, or trained where a recipe generates none
+TOKENS = 100_000  # generated, or trained where a recipe generates none
 SEEDS = (0, 1)
 
 # The same for every pair, chosen before the study: those of the evidence plans, where a rate of

@@ -69,6 +69,7 @@ def test_a_full_disk_is_one_line(capsys):
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_full_disk_during_a_run_loses_nothing(capsys, tmp_path, monkeypatch):
     from askesis.store import files
     from askesis.store.run_store import RunStore

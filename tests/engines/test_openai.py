@@ -408,6 +408,7 @@ def a_judge(exchange) -> None:
     exchange.say("yes" if exchange.last_message.endswith("x") else "no")
 
 
+@pytest.mark.slow
 def test_a_run_with_a_judge_behind_an_endpoint_learns_and_repeats_for_nothing(tmp_path):
     parts = Parts(
         tasks=Draw(num=8),

@@ -101,6 +101,7 @@ for i in range(300):
 """
 
 
+@pytest.mark.slow
 def test_several_processes_share_a_directory_of_answers(tmp_path):
     command = [sys.executable, "-c", WRITER, str(tmp_path)]
     both = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(2)]

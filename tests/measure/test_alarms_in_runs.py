@@ -183,6 +183,7 @@ def test_alarms_are_events_of_the_run_that_a_kill_neither_loses_nor_doubles(tmp_
     assert alarm.value > alarm.threshold and "allowed" in alarm.words
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_from_the_history_it_had(tmp_path):
     path, made = tmp_path / "run", override(plan(errs(0.3), rounds=4), "tasks.num", 8)
     worlds, models = things()

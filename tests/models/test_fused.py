@@ -40,6 +40,7 @@ def test_turning_back_undoes_turning():
     torch.testing.assert_close(rotate_flat(turned, angles.cos(), angles.sin(), -1), x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("heads", "kv"), [(4, 1), (4, 2), (2, 2)])
 def test_attention_has_the_derivative_of_finite_differences(heads, kv):
     rows = torch.tensor(

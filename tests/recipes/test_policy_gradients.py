@@ -158,6 +158,7 @@ def test_ppo_s_first_update_is_whitened_credit_and_a_head_that_sees_its_first_re
     run.store.close()
 
 
+@pytest.mark.slow
 def test_t1_punishes_what_was_cut_off_and_follows_with_an_average(tmp_path):
     run = on_letters("t1", tmp_path / "run", *ONE, ("num-attempts", "8"), ("rounds", "3"),
                      ("decay", "0.5"))  # fmt: skip
@@ -229,6 +230,7 @@ def test_one_group_objective_covers_rejection_sampling_nft_grpo_and_dr_grpo(tmp_
     assert only[1] > 1.05 * hard[1]  # so what was equal above is not equal by itself
 
 
+@pytest.mark.slow
 def test_several_updates_a_round_leave_the_policy_that_sampled_and_are_clipped(tmp_path):
     run = on_letters("gspo", tmp_path / "run", ("rounds", "1"), ("explore.max-tokens", "3"))
     found = metrics_of(run, 0)

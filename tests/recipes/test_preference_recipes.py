@@ -170,6 +170,7 @@ def test_nash_md_s_opponent_is_the_mixture_of_the_policy_and_the_first_model(tmp
     assert {a.author for a in said} == {"0.5*policy@1+0.5*policy@0"}
 
 
+@pytest.mark.slow
 def test_nash_md_s_other_opponent_is_the_policy_as_it_was_on_average(tmp_path):
     run = on_matrix("nash_md", tmp_path / "run", ("opponent", "average"), ("rounds", "3"))
     speakers = [{a.author for g in groups_of(run, r) for a in g[4:]} for r in range(3)]
@@ -177,6 +178,7 @@ def test_nash_md_s_other_opponent_is_the_policy_as_it_was_on_average(tmp_path):
     run.store.close()
 
 
+@pytest.mark.slow
 def test_superhf_learns_the_answer_its_reward_model_likes_best(tmp_path):
     run = on_matrix("superhf", tmp_path / "run", ("num-attempts", "32"), ("tasks.num", "1"),
                     ("phases.main.explore.top-p", "1"), ("select.policy.cut-off", "true"))  # fmt: skip
@@ -189,6 +191,7 @@ def test_superhf_learns_the_answer_its_reward_model_likes_best(tmp_path):
     run.store.close()
 
 
+@pytest.mark.slow
 def test_a_lol_learns_what_is_better_than_its_critic_expects_by_how_much(tmp_path):
     plan = plan_for("a_lol", [("world", "preferences?difficulty=0"), ("tasks.num", "32"),
                               ("rounds", "1"), ("select.policy.priority", "false"),

@@ -86,6 +86,7 @@ def log_ratio(run: Run, model: str, attempt: Attempt) -> np.ndarray:
 # ---------------------------------------------------------------- implicit rewards
 
 
+@pytest.mark.slow
 def test_the_reward_learns_outcomes_and_the_policy_the_best_by_its_weakest_step(tmp_path):
     options = (
         ("rounds", "1"),
@@ -124,6 +125,7 @@ def banded(groups: list[list[Attempt]], values: dict[str, Verdict]) -> list[list
     return [g for g in groups if 0.2 <= np.mean([values[a.id].value for a in g]) <= 0.8]
 
 
+@pytest.mark.slow
 def test_primes_first_round_is_rloo_in_the_band_and_its_reward_learns_beside_it(tmp_path):
     run = on_chains("prime", tmp_path / "run", ("rounds", "2"), ("num-attempts", "6"))
     groups, said = read(run, 0)
@@ -203,6 +205,7 @@ def test_a_frozen_reward_learns_before_and_then_no_more(tmp_path):
 # ---------------------------------------------------------------- heads
 
 
+@pytest.mark.slow
 def test_progress_under_a_prover_is_added_to_the_outcomes_advantage(tmp_path):
     options = (("rounds", "1"), ("num-attempts", "6"), ("alpha", "2"), ("best-of", "3"),
                ("learn.steps.learning-rate", "0.3"))  # fmt: skip
@@ -245,6 +248,7 @@ def test_without_process_rewards_clip_delta_is_ppo_to_the_last_bit(tmp_path):
 SLOW = [pytest.param(paid, marks=pytest.mark.slow) for paid in ("raw", "clip", "delta")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paid", [*SLOW, "clip_delta"])
 def test_a_step_is_paid_its_score_clipped_or_differenced(tmp_path, paid):
     options = (("rounds", "1"), ("paid", paid), ("alpha", "2"), ("eta", "0.55"),

@@ -81,6 +81,7 @@ def learnt(run):
     return found
 
 
+@pytest.mark.slow
 def test_a_wrong_step_is_read_and_what_mends_it_is_learnt(tmp_path):
     run = mending(tmp_path / "run")
     assert learnt(run) == {("x", ""), ("y#x", "y")}
@@ -89,6 +90,7 @@ def test_a_wrong_step_is_read_and_what_mends_it_is_learnt(tmp_path):
     run.store.close()
 
 
+@pytest.mark.slow
 def test_without_the_mask_mistakes_are_learnt(tmp_path):
     masked, open_ = mending(tmp_path / "masked"), mending(tmp_path / "open", ("mask", "false"))
     assert ("y#x", "") in learnt(open_)
@@ -143,6 +145,7 @@ def byte_models(plan):
 SHORT = [("tasks.num", "4"), ("rounds", "1"), ("measure-every", "9"), ("seed", "3")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kept",
     ["feedback", *(pytest.param(k, marks=pytest.mark.slow) for k in ("agreement", "none"))],
@@ -204,6 +207,7 @@ def critique(path, *options, critic="w"):
     return run_plan(plan, {"main": Mended()}, {"policy": actor, "critic": says}, path)
 
 
+@pytest.mark.slow
 def test_a_critic_brings_out_what_plain_attempts_never_find(tmp_path):
     alone = critique(tmp_path / "alone", ("num-refinements", "0"))
     helped = critique(tmp_path / "helped")
@@ -218,6 +222,7 @@ def test_a_critic_brings_out_what_plain_attempts_never_find(tmp_path):
         run.store.close()
 
 
+@pytest.mark.slow
 def test_a_critic_without_words_helps_nobody(tmp_path):
     run = critique(tmp_path / "run", critic=".")
     renderer = run.models["policy"].renderer
@@ -225,6 +230,7 @@ def test_a_critic_without_words_helps_nobody(tmp_path):
     run.store.close()
 
 
+@pytest.mark.slow
 def test_the_actor_begins_every_round_from_where_it_was_taught(tmp_path):
     rounds = ("phases.main.until.rounds", "2"), ("critic-rounds", "1")
     run = critique(tmp_path / "run", *rounds)

@@ -157,6 +157,7 @@ def test_rise_learns_every_answer_after_those_before_it_by_its_reward(tmp_path):
     run.store.close()
 
 
+@pytest.mark.slow
 def test_rise_learns_first_answers_and_revisions_that_were_right(tmp_path):
     run = on_turns("rise", tmp_path / "run", ("rounds", "6"), ("tasks.num", "32"), ROUND,
                    ("num-revisions", "4"))  # fmt: skip

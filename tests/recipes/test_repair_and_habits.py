@@ -55,6 +55,7 @@ def re_rest(path, *options: tuple[str, str], reflector: TabularModel | None = No
     return on_letters("re_rest", path, *few, *options, world=LetterWorld(), models=models)
 
 
+@pytest.mark.slow
 def test_repairs_teach_what_the_agent_never_says_itself(tmp_path):
     before = probability(blind_agent(), "a", "x")
     assert before < 1e-6
@@ -68,6 +69,7 @@ def test_repairs_teach_what_the_agent_never_says_itself(tmp_path):
     assert 0 < found["select/repaired_fraction"] < 1
 
 
+@pytest.mark.slow
 def test_nothing_of_what_the_reflector_read_is_learnt_by_the_agent(tmp_path):
     run = re_rest(tmp_path / "run")
     renderer = run.models["policy"].renderer
@@ -86,6 +88,7 @@ def test_nothing_of_what_the_reflector_read_is_learnt_by_the_agent(tmp_path):
         assert len(sample.sources) == 2
 
 
+@pytest.mark.slow
 def test_the_reflector_learns_alone_first(tmp_path):
     few = ("phases.reflector.until.rounds", "1"), ("phases.main.until.rounds", "1")
     run = re_rest(tmp_path / "run", ("reflector-rounds", "1"), *few)
@@ -95,6 +98,7 @@ def test_the_reflector_learns_alone_first(tmp_path):
         assert [p.name for p in plan_for("re_rest", options).phases] == ["main"]
 
 
+@pytest.mark.slow
 def test_a_reflector_that_shall_not_learn_stays_as_it_was(tmp_path):
     run = re_rest(tmp_path / "run", ("train-reflector", "false"))
     assert not [s for s in run.store.read("samples") if s.model == "reflector"]

@@ -11,6 +11,7 @@ from tests.recipes.letters import on_letters
 QUICK = [("rounds", "2"), ("measure-every", "99"), ("learn.policy.learning-rate", "0.3")]
 
 
+@pytest.mark.slow
 def test_with_alpha_one_it_is_ppo_to_the_last_bit(tmp_path):
     weights = []
     for recipe, options in (("ppo", []), ("rlsp", [("alpha", "1")])):

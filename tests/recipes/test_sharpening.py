@@ -18,6 +18,7 @@ def model() -> dict[str, TabularModel]:
     return {"policy": table((0.6, 0.4), (0.3, 0.7))}
 
 
+@pytest.mark.slow
 def test_the_likeliest_of_the_first_models_answers_is_learnt_in_every_round(tmp_path):
     options = [("rounds", "3"), ("learn.policy.learning-rate", "0.3")]
     world = Blind(Listed())  # as `askesis run` hands it over

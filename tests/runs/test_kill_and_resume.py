@@ -126,6 +126,7 @@ def test_a_kill_before_and_after_every_write_flush_rename_and_commit(tmp_path, m
         assert outcome(path, finish(path, 2)) == whole, f"killed at point {number}"
 
 
+@pytest.mark.slow
 def test_kills_at_a_sample_of_points_in_a_row_still_end_the_same(tmp_path, uninterrupted):
     """The same run killed again and again, at random points of each resumption."""
     rng = random.Random(1)

@@ -127,6 +127,7 @@ def test_the_optimiser_and_the_average_are_those_of_the_best(whole):
 SLOW = pytest.mark.slow
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", [pytest.param(n, marks=SLOW) for n in (0, 1, 3, 4)] + [2])
 def test_a_kill_before_any_segment_closes_changes_nothing(whole, tmp_path, killed):
     path = tmp_path / "run"

@@ -26,6 +26,7 @@ from askesis.trees import Tree
 from tests.probes.house import Draw, LetterWorld, run_plan
 
 
+@pytest.mark.slow
 def test_a_head_taught_by_trees_says_what_the_trees_found(tmp_path):
     """Letters x and y after a or b; which is right is LetterWorld's to say. With equal odds at first
     and a table for a head, each letter's value is the share of trees in which it was right."""

@@ -102,6 +102,7 @@ def test_a_job_that_takes_too_long_is_interrupted_and_its_neighbours_are_not(wor
     assert outcomes[2].why == "the check took more than 1 processor seconds"
 
 
+@pytest.mark.slow
 def test_a_job_that_wants_too_much_memory_fails_alone(workers):
     greedy = Job("askesis.worlds.chain_arithmetic:apply", ("x", "*", 10**11))
     outcomes = workers.run([greedy, FINE])
