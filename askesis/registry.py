@@ -374,6 +374,22 @@ RECIPES: dict[str, Row] = {
         cards=(128,),
         page="docs/methods/clip_delta.md",
     ),
+    "rest_mcts": Row(
+        "askesis.recipes.rest_mcts:rest_mcts",
+        "tree search under a value model makes right traces and values, which both models learn",
+        "answers",
+        ("answer",),
+        cards=(0,),
+        page="docs/methods/rest_mcts.md",
+    ),
+    "alphamath": Row(
+        "askesis.recipes.alphamath:alphamath",
+        "tree search under the model's own value head; it learns right ways, and values of all",
+        "answers",
+        ("answer",),
+        cards=(178,),
+        page="docs/methods/alphamath.md",
+    ),
 }
 
 PARTS: dict[str, Row] = {
@@ -528,6 +544,11 @@ PARTS: dict[str, Row] = {
         "askesis.select.tree_leaves:TreeLeaves",
         "right attempts of trees whose steps all passed a gate",
         cards=(0, 16, 24, 178),
+    ),
+    "select.tree_paths": Row(
+        "askesis.select.tree_paths:TreePaths",
+        "right and wrong ways through trees, with the values found on them",
+        cards=(178,),
     ),
     "measure.searches": Row(
         "askesis.measure.searches:Searches", "how large, deep and costly the trees were"
@@ -811,6 +832,11 @@ PARTS: dict[str, Row] = {
         "askesis.learn.objectives.contrast:Triplet",
         "hidden states of right answers closer together than those of wrong ones",
         cards=(25,),
+    ),
+    "learn.step_value_loss": Row(
+        "askesis.learn.objectives.step_values:StepValueLoss",
+        "a head, through tanh, learns what a search found at the ends of steps",
+        cards=(178,),
     ),
     "learn.anchored_likelihood": Row(
         "askesis.learn.objectives.likelihood:AnchoredLikelihood",

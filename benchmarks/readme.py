@@ -268,6 +268,7 @@ def search_lines(folder: Path) -> list[str]:
             f"{faster['cleared']['seconds']:.1f} times than reading it once a node"
         )
         lines.append(f"| 256 searches, 8 levels of 8 steps | {figure} | `{whole['command']}` |")
+    lines += tree_lines(folder / "trees.json")
     if (folder / "concurrency.json").exists():
         whole = _read(folder / "concurrency.json")
         f = whole["figures"]["lazy"]
@@ -286,6 +287,32 @@ def search_lines(folder: Path) -> list[str]:
         )
         lines.append(f"| the driver itself | {figure} | `{whole['command']}` |")
     return lines
+
+
+def tree_lines(path: Path) -> list[str]:
+    """Whole searches: trees a second, what a depth costs, what is not the engine's time."""
+    if not path.exists():
+        return []
+    whole = _read(path)
+    f = whole["figures"]
+    one, how, flat = f["native"], f["search"], f["last_to_first"]["native"]
+    parts = [
+        f"{one['trees_per_s']:.1f} trees/s ({one['simulations_per_s']:,.0f} simulations/s)",
+        f"{100 * one['outside_share']:.1f} % of the time outside the engine",
+        f"at the last depth a token costs {flat['us_per_token']:.2f} and a simulation "
+        f"{flat['us_per_simulation']:.2f} times the first depth's",
+    ]
+    if "generate" in f:
+        parts.insert(
+            1,
+            f"a simulation {f['times_generate_per_simulation']:.1f} times faster than by "
+            f"`transformers.generate` ({f['generate']['trees']} trees each)",
+        )
+    what = (
+        f"{f['trees']} trees at once, {how['simulations']} simulations, {how['branching']} draws, "
+        f"depth {how['depth']}"
+    )
+    return [f"| {what} | {', '.join(parts)} | `{whole['command']}` |"]
 
 
 def _read(path: Path) -> Any:

@@ -8,6 +8,7 @@ import sys
 BENCHMARKS = (
     "benchmarks.sampling",
     "benchmarks.tree_search",
+    "benchmarks.trees",
     "benchmarks.concurrency",
     "benchmarks.driver",
     "benchmarks.learning",

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from askesis.cli import diagnosing, failures, forecasting, options, retaining
+from askesis.cli import diagnosing, failures, forecasting, options, retaining, trees
 from askesis.cli.listing import list_engines, list_rows, print_json
 from askesis.errors import AskesisError, ConfigError, nearest
 
@@ -176,6 +176,7 @@ app.command()(forecasting.forecast)
 app.command()(diagnosing.diagnose)
 app.command()(retaining.forgetting)
 app.command()(retaining.drift)
+app.command()(trees.tree)
 
 
 @app.command()

@@ -126,7 +126,7 @@ def _amounts(phase: Phase) -> Amounts:
     parts = phase.parts
     starts = _number(parts.get("tasks"), "num", 1)
     explore = parts.get("explore")
-    each = _number(explore, "num_attempts", 1)
+    each = _number(explore, "num_attempts", _number(explore, "num_simulations", 1))
     attempts = starts * each
     samples = epochs = 0.0
     selectors = parts.get("select", {})
@@ -137,7 +137,7 @@ def _amounts(phase: Phase) -> Amounts:
         epochs = max(epochs, _number(learner, "epochs", 1))
     return Amounts(
         phase.name, phase.until.rounds, attempts, samples, epochs or 1,
-        sampled=hasattr(explore, "temperature"),
+        sampled=hasattr(explore, "temperature") or hasattr(explore, "num_simulations"),
     )  # fmt: skip
 
 

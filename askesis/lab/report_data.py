@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from askesis.errors import RunError
 from askesis.lab.overview import Line, Overview, overview
 from askesis.lab.report_origins import Origin, origins
 from askesis.lab.report_said import SaidData, said_data
+from askesis.lab.stored_trees import TreeData, tree_data
 from askesis.measure.alarms.alarm import Alarm
 from askesis.store.run_store import RunStore
 
@@ -49,6 +50,7 @@ class ReportData:
     said: SaidData
     origins: tuple[Origin, ...]
     alarms: tuple[Alarm, ...] = ()
+    trees: TreeData = field(default_factory=TreeData)
 
 
 def report_data(path: Path) -> ReportData:
@@ -63,6 +65,7 @@ def report_data(path: Path) -> ReportData:
         durable = [line.round for line in run.lines if line.durable]
         said = said_data(store, durable, run.costs.get("attempts", 0))
         origin = origins(store, said.rounds, run.snapshots)
+        trees = tree_data(store, said.said)
     finally:
         store.close()
     stages: dict[str, tuple[Curve, ...]] = {}
@@ -82,6 +85,7 @@ def report_data(path: Path) -> ReportData:
         said=said,
         origins=origin,
         alarms=run.alarms,
+        trees=trees,
     )  # fmt: skip
 
 

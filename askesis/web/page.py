@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import gzip
 import os
+import shlex
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -39,6 +40,7 @@ def render_page(template: str, values: Mapping[str, Any]) -> str:
         "size": figures.size,
         "number": figures.number,
         "span": span,
+        "shell": shlex.quote,
     }
     return environment.get_template(template).render(plotly=plotly_packed(), **values)
 

@@ -10,8 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from askesis.lab import figures
 from askesis.lab.report_data import ReportData, report_data
+from askesis.search.draw import as_svg, speaker_of
 from askesis.web.page import render_page, span, write_page
 from askesis.web.run_charts import (
     flow_chart,
@@ -63,6 +66,7 @@ def render(data: ReportData) -> str:
             "config": json.dumps(data.run.config, indent=2, default=str),
             "stages": _stage_rows(data),
             "notices": notices(data),
+            "pictures": pictures(data),
         },
     )
 
@@ -128,6 +132,19 @@ def kinds(data: ReportData) -> list[tuple[str, str, int]]:
     ]
     always = ("", "right", "wrong", "cut", "newly")
     return [row for row in rows if row[2] or row[0] in always]
+
+
+def pictures(data: ReportData) -> dict[str, Markup]:
+    """Attempt -> the tree it was found in, drawn for the page, the way to it marked.
+
+    Everything that was said is escaped where it is drawn (`askesis.search.draw`).
+    """
+    return {
+        attempt: Markup(
+            as_svg(s.tree, speaker_of(s.tree), outcomes=s.outcomes, marked=s.marked, on_page=True)
+        )
+        for attempt, s in data.trees.shown.items()
+    }
 
 
 def tiles(data: ReportData) -> list[tuple[str, str]]:

@@ -41,6 +41,7 @@ from askesis.learn.objectives.reward_models import (
     PairwiseReward,
     RankedReward,
 )
+from askesis.learn.objectives.step_values import StepValueLoss
 from askesis.learn.trainer import Trainer
 from askesis.records import Sample, Sequence
 from tests.learn import fakes
@@ -54,6 +55,8 @@ TOKEN_COLUMNS = {  # what each per-token column is drawn from
     "logp_reference": lambda rng, n: -rng.uniform(0.5, 3, n),
     "returns": lambda rng, n: rng.normal(size=n),
     "value_old": lambda rng, n: rng.normal(size=n),
+    "step_value": lambda rng, n: rng.uniform(-1, 1, n),
+    "value_weight": lambda rng, n: rng.uniform(0, 0.5, n),
     "side": lambda rng, n: np.r_[np.zeros(n - 1), rng.choice([1.0, 2.0, -1.0])],
 }
 SAMPLE_COLUMNS = {
@@ -69,6 +72,7 @@ SAMPLE_COLUMNS = {
 }
 ROWS = {"token": (1, 1), "sequence": (1, 1), "pair": (2, 2), "set": (1, 4)}
 CASES: dict[str, Any] = {
+    "step values": StepValueLoss(coef=1.0),
     "reinforce": Reinforce(),
     "reinforce, token mean": Reinforce(mean="token"),
     "grpo": ClippedPolicyGradient(),

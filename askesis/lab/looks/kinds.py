@@ -4,6 +4,7 @@ turns       answers, asked for again: accuracy at every turn, mended, spoilt, vo
 walks       a world walked move by move: success from the beginning and after forced slips
 sharpness   a world whose answers can be listed: the exact probability of each
 habits      single answers, and the habits of reasoning in them
+beams       a step beam under the model's own value head, beside greedy and majority
 
 A figure is an array with one number a task, the same tasks in the same order for every snapshot,
 so differences are paired by task. The measures of a run (`askesis.measure`) say the same of
@@ -22,6 +23,7 @@ import numpy as np
 
 from askesis.errors import ConfigError, WorldError, nearest
 from askesis.lab.looks.answers import OF_HABITS, OF_TURNS, habits, turns
+from askesis.lab.looks.beams import OF_BEAMS, beams
 from askesis.lab.looks.sharpness import OF_SHARPNESS, sharpness
 from askesis.lab.looks.sight import FIRST, ROLE, Sight
 from askesis.lab.looks.walks import OF_WALKS, walks
@@ -36,6 +38,7 @@ KINDS: dict[str, Callable[..., Sight]] = {
     "walks": walks,
     "sharpness": sharpness,
     "habits": habits,
+    "beams": beams,
 }
 
 
@@ -108,7 +111,10 @@ def figure_names(look: Look) -> list[str]:
     if look.kind == "turns":
         num = int(dict(look.options).get("num_turns", "2"))
         return [*(f"turn{t}" for t in range(1, num + 1)), *OF_TURNS]
-    return list({"walks": OF_WALKS, "sharpness": OF_SHARPNESS, "habits": OF_HABITS}[look.kind])
+    known = {
+        "walks": OF_WALKS, "sharpness": OF_SHARPNESS, "habits": OF_HABITS, "beams": OF_BEAMS,
+    }  # fmt: skip
+    return list(known[look.kind])
 
 
 def _must_have(world: Any, kind: str) -> None:

@@ -32,6 +32,8 @@ The columns by name; the column "weight" is in all samples and says which tokens
     logp_reference  per token   of the reference snapshot: base, last round, opponent, average
     value_old       per token   the value head before acting at this token, before the update
     step_reward     per token   what is paid at this token, beside the outcome
+    step_value      per token   what a search found at a step's last token, in [-1, 1]
+    value_weight    per token   how much that counts, 0 where no step ends
     returns         per token   what the value head should have said before acting at this token
     correct         sample      1 right, 0 wrong
     accuracy        sample      share of right answers in the attempt's group, in (0, 1)

@@ -2,6 +2,8 @@
 const find = document.getElementById("find");
 if (find) {
   const articles = [...document.querySelectorAll(".said > article")];
+  const words = articles.map(a => [...a.children].filter(c => !c.matches(".tree"))
+    .map(c => c.textContent).join(" ").toLowerCase());
   const rounds = document.getElementById("round");
   const buttons = [...document.querySelectorAll("#filters button")];
   const tally = document.getElementById("tally");
@@ -10,10 +12,10 @@ if (find) {
   const filter = () => {
     const wanted = find.value.trim().toLowerCase();
     let fitting = 0, shown = 0;
-    articles.forEach(a => {
+    articles.forEach((a, i) => {
       const fits = (!kind || a.dataset.kind.split(" ").includes(kind))
         && (!rounds.value || a.dataset.round === rounds.value)
-        && (!wanted || a.textContent.toLowerCase().includes(wanted));
+        && (!wanted || words[i].includes(wanted));
       fitting += fits;
       a.hidden = !fits || shown >= most;
       shown += !a.hidden;
