@@ -72,7 +72,7 @@ SAMPLE_COLUMNS = {
 }
 ROWS = {"token": (1, 1), "sequence": (1, 1), "pair": (2, 2), "set": (1, 4)}
 CASES: dict[str, Any] = {
-    "step values": StepValueLoss(coef=1.0),
+    "step values of a head": StepValueLoss(coef=1.0),
     "reinforce": Reinforce(),
     "reinforce, token mean": Reinforce(mean="token"),
     "grpo": ClippedPolicyGradient(),

@@ -56,7 +56,7 @@ def test_a_math_world_asks_the_workers_only_where_it_must(tmp_path):
     for name, answer in HOSTILE.items():
         before = time.perf_counter()
         assert world.verify(expand, answer).score == 0, name
-        assert time.perf_counter() - before < 0.5, name  # some reach the workers
+        assert time.perf_counter() - before < 2, name  # some reach the workers
 
 
 def _all(world, role):
