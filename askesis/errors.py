@@ -8,7 +8,8 @@ that line; programmer mistakes stay ordinary exceptions with their traceback.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 class AskesisError(Exception):
@@ -64,6 +65,20 @@ class StageError(AskesisError):
             where += f" on task {task}"
         super().__init__(f"{where}: {type(cause).__name__}: {cause}")
         self.__cause__ = cause
+
+
+def must_fit(part: Any, limits: Mapping[str, tuple[bool, str]]) -> None:
+    """Raise ConfigError for the first field of a part whose value does not fit.
+
+    limits: field -> (whether its value fits, what is expected).
+    """
+    for name, (fits, expected) in limits.items():
+        if not fits:
+            raise ConfigError(
+                f"{type(part).__name__}.{name} is out of range",
+                expected=expected,
+                found=repr(getattr(part, name)),
+            )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from askesis.errors import must_fit
 from askesis.explore.sample import attempt_of, check_sampling
 from askesis.records import Attempt, Start, StopReason, TokenOrigin, Turn
 from askesis.requests import All, Sampling
-from askesis.search.limits import must_fit
 from askesis.search.said import joined, still_open
 
 LAZY = {"lazy": True}

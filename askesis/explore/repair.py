@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
-from askesis.errors import ConfigError
+from askesis.errors import must_fit
 from askesis.explore.sample import attempt_of, check_sampling
 from askesis.records import Attempt, Start
 from askesis.requests import All, Checked, Sampling
@@ -58,13 +58,7 @@ class Repair:
             "feedback": (self.feedback in get_args(Feedback), "outcome, why or step"),
             "threshold": (0 < self.threshold <= 1, "in (0, 1]"),
         }
-        for name, (fits, expected) in limits.items():
-            if not fits:
-                raise ConfigError(
-                    f"Repair.{name} is out of range",
-                    expected=expected,
-                    found=repr(getattr(self, name)),
-                )
+        must_fit(self, limits)
 
     async def explore(self, ctx: Any, start: Start) -> list[Attempt]:
         threshold, num_repairs = self.threshold, self.num_repairs

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Literal, get_args
 
-from askesis.errors import AskesisError, ConfigError
+from askesis.errors import AskesisError, ConfigError, must_fit
 from askesis.explore.moving import must_be_walked
 from askesis.records import Group, Start, StopReason
 from askesis.requests import All
@@ -16,7 +16,7 @@ from askesis.search.back_up import Mean
 from askesis.search.evaluate import Verified
 from askesis.search.expand import Draws, grow
 from askesis.search.grown import Grown
-from askesis.search.limits import must_fit, part_of
+from askesis.search.limits import part_of
 from askesis.search.place import Found, Place
 from askesis.search.rollouts import Rollouts
 from askesis.search.select import UCT

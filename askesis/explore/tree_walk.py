@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-from askesis.errors import ConfigError
+from askesis.errors import must_fit
 from askesis.explore.moving import must_be_walked
 from askesis.explore.sample import check_sampling
 from askesis.explore.search import Search
@@ -58,13 +58,7 @@ class TreeWalk:
             "max_steps": (self.max_steps >= 1, "at least 1"),
             "illegal": (self.illegal in ("end", "observe"), "end or observe"),
         }
-        for name, (fits, expected) in limits.items():
-            if not fits:
-                raise ConfigError(
-                    f"TreeWalk.{name} is out of range",
-                    expected=expected,
-                    found=repr(getattr(self, name)),
-                )
+        must_fit(self, limits)
         check_sampling(self)
 
     def on_phase_start(self, ctx: Any) -> None:

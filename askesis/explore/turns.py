@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from askesis.errors import ConfigError
+from askesis.errors import must_fit
 from askesis.explore.sample import check_sampling
 from askesis.records import NO_TOKENS, Attempt, Start, StopReason, Turn
 from askesis.requests import All, Sampling
@@ -82,13 +82,7 @@ class SelfCorrect:
                 "at least 1, or none",
             ),
         }
-        for name, (fits, expected) in limits.items():
-            if not fits:
-                raise ConfigError(
-                    f"SelfCorrect.{name} is out of range",
-                    expected=expected,
-                    found=repr(getattr(self, name)),
-                )
+        must_fit(self, limits)
 
     async def explore(self, ctx: Any, start: Start) -> list[Attempt]:
         made = await All([self._one(ctx, start, i) for i in range(self.num_attempts)])

@@ -7,10 +7,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from askesis.errors import must_fit
 from askesis.records import Attempt, Group, StopReason, Verdict, VerdictKind
 from askesis.requests import All
 from askesis.search.first_error import lost_at
-from askesis.search.limits import must_fit
 from askesis.steps import SEPARATORS, StepScores, no_steps, step_verdict, steps_of
 
 How = Literal["halves", "linear"]

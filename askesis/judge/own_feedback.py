@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from askesis.errors import ConfigError
+from askesis.errors import must_fit
 from askesis.records import About, Attempt, Group, StopReason, Turn, Verdict, VerdictKind
 from askesis.requests import All
 from askesis.text.feedback import says_right
@@ -34,13 +34,7 @@ class OwnFeedback:
             "temperature": (0 <= self.temperature < float("inf"), "at least 0"),
             "max_tokens": (self.max_tokens is None or self.max_tokens >= 1, "at least 1, or none"),
         }
-        for name, (fits, expected) in limits.items():
-            if not fits:
-                raise ConfigError(
-                    f"OwnFeedback.{name} is out of range",
-                    expected=expected,
-                    found=repr(getattr(self, name)),
-                )
+        must_fit(self, limits)
 
     async def judge(self, ctx: Any, group: Group) -> list[Verdict]:
         role = self.role

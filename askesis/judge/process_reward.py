@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from askesis.errors import ConfigError
+from askesis.errors import must_fit
 from askesis.judge.verifier import Verifier
 from askesis.records import About, Attempt, Group, StopReason, Verdict, VerdictKind
 from askesis.requests import All, Checked
@@ -46,13 +46,7 @@ class ProcessReward:
             "flips": (0 <= self.flips <= 0.5, "in [0, 0.5]"),
             "spread": (0 <= self.spread < 0.5, "in [0, 0.5)"),
         }
-        for name, (fits, expected) in limits.items():
-            if not fits:
-                raise ConfigError(
-                    f"ProcessReward.{name} is out of range",
-                    expected=expected,
-                    found=repr(getattr(self, name)),
-                )
+        must_fit(self, limits)
 
     async def judge(self, ctx: Any, group: Group) -> list[Verdict]:
         outcomes = await Verifier().judge(ctx, group)

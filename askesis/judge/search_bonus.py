@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from askesis.errors import ConfigError
+from askesis.errors import must_fit
 from askesis.judge.verifier import Verifier
 from askesis.records import About, Attempt, Group, StopReason, Verdict, VerdictKind
 from askesis.text.steps import split_steps
@@ -40,13 +40,7 @@ class SearchBonus:
             "gamma": (0 < self.gamma < 1, "above 0 and below 1"),
             "separators": (bool(self.separators), "at least one character"),
         }
-        for name, (fits, expected) in limits.items():
-            if not fits:
-                raise ConfigError(
-                    f"SearchBonus.{name} is out of range",
-                    expected=expected,
-                    found=repr(getattr(self, name)),
-                )
+        must_fit(self, limits)
 
     async def judge(self, ctx: object, group: Group) -> list[Verdict]:
         outcomes = await Verifier().judge(ctx, group)

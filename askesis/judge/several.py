@@ -43,6 +43,21 @@ class Several:
         return found
 
 
+class Around:
+    """A judge around another one, `inner`, which hears and asks for what it would alone."""
+
+    inner: Any
+
+    @property
+    def snapshots(self) -> tuple[str, ...]:
+        """The kept weights that the judge inside asks for."""
+        return tuple(tags_of(self.inner))
+
+    def on_phase_start(self, ctx: Any) -> None:
+        """What the judge inside checks before its first round."""
+        begin(self.inner, ctx)
+
+
 def tags_of(judge: Any) -> Iterator[str]:
     """The kept weights that a judge asks for, and those inside it."""
     for name in ("snapshot", "reference"):

@@ -9,7 +9,7 @@ import numpy as np
 
 from askesis.errors import ConfigError
 from askesis.formulas.step_rewards import weighted_vote
-from askesis.judge.several import begin, tags_of
+from askesis.judge.several import Around
 from askesis.judge.steps.aggregated import Aggregated
 from askesis.records import About, Attempt, Group, StopReason, Verdict, VerdictKind
 
@@ -18,7 +18,7 @@ LONGEST_ANSWER = 100_000  # characters; anything longer is no answer and abstain
 
 
 @dataclass(frozen=True, kw_only=True)
-class WeightedVote:
+class WeightedVote(Around):
     """Agreement with the answer that has the most weight behind it: 1, 0, or unknown.
 
         winner = argmax_a sum_{i: a_i = a} w_i
@@ -40,15 +40,6 @@ class WeightedVote:
             raise ConfigError(
                 "WeightedVote.weigh is out of range", expected="value or sigmoid", found=self.weigh
             )
-
-    @property
-    def snapshots(self) -> tuple[str, ...]:
-        """The kept weights that the judge inside asks for."""
-        return tuple(tags_of(self.inner))
-
-    def on_phase_start(self, ctx: Any) -> None:
-        """What the judge inside checks before its first round."""
-        begin(self.inner, ctx)
 
     async def judge(self, ctx: Any, group: Group) -> list[Verdict]:
         weigh = self.weigh

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from askesis.errors import ConfigError
+from askesis.errors import ConfigError, must_fit
 from askesis.judge.verifier import Verifier
 from askesis.plan import Parts, Plan
 from askesis.records import Group, StopReason, Task, Verdict
@@ -53,13 +53,7 @@ class Wrong:
             "false_fail": (0 <= self.false_fail <= 1, "in [0, 1]"),
             "right": (0 < self.right <= 1, "in (0, 1]"),
         }
-        for name, (fits, expected) in limits.items():
-            if not fits:
-                raise ConfigError(
-                    f"Wrong.{name} is out of range",
-                    expected=expected,
-                    found=repr(getattr(self, name)),
-                )
+        must_fit(self, limits)
 
     def __getattr__(self, name: str) -> Any:
         """What the loop tells parts, and their states, are the other judge's."""

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from askesis.errors import ConfigError, nearest
+from askesis.errors import ConfigError, must_fit, nearest
 from askesis.learn.batch import size_of
 from askesis.learn.batching import order_of_prompts, steps_of_epoch
 from askesis.learn.checks import check_atom, check_columns, fitting
@@ -142,13 +142,7 @@ class Learn:
             "optimizer": (self.optimizer in get_args(Keep), "keep or reset"),
             "start": (bool(self.start), "continue, base, or a kept tag"),
         }
-        for name, (fits, expected) in limits.items():
-            if not fits:
-                raise ConfigError(
-                    f"Learn.{name} is out of range",
-                    expected=expected,
-                    found=repr(getattr(self, name)),
-                )
+        must_fit(self, limits)
         if self.schedule not in SCHEDULES:
             raise ConfigError(
                 f"there is no schedule {self.schedule!r}", hint=nearest(self.schedule, SCHEDULES)

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from askesis.errors import ConfigError
+from askesis.errors import ConfigError, must_fit
 from askesis.learn.checks import fitting
 from askesis.learn.credit import learnt
 from askesis.protocols import Metrics
@@ -44,13 +44,7 @@ class ReferencePoint:
             "of": (self.of in get_args(Of), "others or own"),
             "num": (self.num >= 1, "at least 1"),
         }
-        for name, (fits, expected) in limits.items():
-            if not fits:
-                raise ConfigError(
-                    f"ReferencePoint.{name} is out of range",
-                    expected=expected,
-                    found=repr(getattr(self, name)),
-                )
+        must_fit(self, limits)
 
     def asks(self, model: Any, samples: Many[Sample]) -> list[Sample]:
         """The samples whose log-ratios are averaged; none where every prompt is the same."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-from askesis.errors import ConfigError
+from askesis.errors import must_fit
 from askesis.formulas.best_of_k import best_of_k
 from askesis.formulas.intervals import Estimate, clustered_mean
 from askesis.formulas.pass_at_k import distinct_correct, majority_at_k, pass_at_k
@@ -73,13 +73,7 @@ class Ability:
             "num_bins": (0 <= self.num_bins <= 100, "from 0 to 100"),
             "threshold": (0 < self.threshold <= 1, "in (0, 1]"),
         }  # fmt: skip
-        for name, (fits, expected) in limits.items():
-            if not fits:
-                raise ConfigError(
-                    f"Ability.{name} is out of range",
-                    expected=expected,
-                    found=repr(getattr(self, name)),
-                )
+        must_fit(self, limits)
 
     def measure(self, ctx: Any, view: Any) -> Metrics:
         """See docs/metrics.md for every key."""

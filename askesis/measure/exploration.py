@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import inf, isnan
 from typing import Any, Literal, get_args
 
-from askesis.errors import ConfigError
+from askesis.errors import must_fit
 from askesis.formulas.best_of_k import reward_at_k_s
 from askesis.formulas.exploration import balance_score, distinct_correct_fraction, pass_at_k_s
 from askesis.formulas.intervals import clustered_mean, wilson
@@ -74,13 +74,7 @@ class Exploration:
             "by": (self.by in get_args(By), " or ".join(get_args(By))),
             "memory": (self.memory >= 1, "at least 1"),
         }
-        for name, (fits, expected) in limits.items():
-            if not fits:
-                raise ConfigError(
-                    f"Exploration.{name} is out of range",
-                    expected=expected,
-                    found=repr(getattr(self, name)),
-                )
+        must_fit(self, limits)
 
     def init(self, ctx: Any) -> dict[str, Any]:
         """Nothing tried and nothing found yet."""

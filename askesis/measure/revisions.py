@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from askesis.errors import ConfigError
+from askesis.errors import must_fit
 from askesis.measure.attempts import own_turns
 from askesis.measure.correction import Corrected, correction_figures
 from askesis.protocols import Metrics
@@ -49,13 +49,7 @@ class Revisions:
             ),
             "threshold": (0 < self.threshold <= 1, "in (0, 1]"),
         }
-        for name, (fits, expected) in limits.items():
-            if not fits:
-                raise ConfigError(
-                    f"Revisions.{name} is out of range",
-                    expected=expected,
-                    found=repr(getattr(self, name)),
-                )
+        must_fit(self, limits)
 
     def measure(self, ctx: Any, view: Any) -> Metrics:
         """See docs/metrics.md for every key. TruthError in a run without truth."""

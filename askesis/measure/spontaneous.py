@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from askesis.errors import ConfigError
+from askesis.errors import must_fit
 from askesis.formulas.intervals import clustered_mean
 from askesis.formulas.ratios import mean_of_clusters
 from askesis.measure.attempts import train_attempts
@@ -60,13 +60,7 @@ class Spontaneous:
             "temperature": (0 <= self.temperature < float("inf"), "at least 0"),
             "threshold": (0 < self.threshold <= 1, "in (0, 1]"),
         }
-        for name, (fits, expected) in limits.items():
-            if not fits:
-                raise ConfigError(
-                    f"Spontaneous.{name} is out of range",
-                    expected=expected,
-                    found=repr(getattr(self, name)),
-                )
+        must_fit(self, limits)
 
     def measure(self, ctx: Any, view: Any) -> Metrics:
         """See docs/metrics.md for every key. TruthError in a run without truth."""

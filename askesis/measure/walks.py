@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from askesis.errors import ConfigError
+from askesis.errors import ConfigError, must_fit
 from askesis.formulas.intervals import clustered_mean
 from askesis.formulas.ratios import mean_of_clusters
 from askesis.measure.figures import put
@@ -44,13 +44,7 @@ class Walks:
             "num_tasks": (self.num_tasks >= 2, "at least 2"),
             "num_slips": (self.num_slips >= 0, "at least 0"),
         }
-        for name, (fits, expected) in limits.items():
-            if not fits:
-                raise ConfigError(
-                    f"Walks.{name} is out of range",
-                    expected=expected,
-                    found=repr(getattr(self, name)),
-                )
+        must_fit(self, limits)
 
     def measure(self, ctx: Any, view: Any) -> Metrics:
         """See docs/metrics.md for every key. ConfigError where nobody walks."""

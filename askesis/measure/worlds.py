@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from askesis.errors import ConfigError, nearest
+from askesis.errors import ConfigError, must_fit, nearest
 from askesis.formulas.intervals import clustered_mean
 from askesis.measure.figures import put
 from askesis.measure.sampling import scored_attempts
@@ -44,13 +44,7 @@ class Worlds:
             "temperature": (0 <= self.temperature < float("inf"), "at least 0"),
             "threshold": (0 < self.threshold <= 1, "in (0, 1]"),
         }
-        for name, (fits, expected) in limits.items():
-            if not fits:
-                raise ConfigError(
-                    f"Worlds.{name} is out of range",
-                    expected=expected,
-                    found=repr(getattr(self, name)),
-                )
+        must_fit(self, limits)
 
     def on_phase_start(self, ctx: Any) -> None:
         """Raises ConfigError for a world that the plan does not have."""

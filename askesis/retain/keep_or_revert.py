@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from askesis.errors import ConfigError
+from askesis.errors import must_fit
 from askesis.formulas.intervals import Estimate, paired_difference
 from askesis.formulas.sequential import detectable_decline, detectable_drift, look_confidences
 from askesis.protocols import Metrics
@@ -76,13 +76,7 @@ class KeepOrRevert:
             "temperature": (0 <= self.temperature < float("inf"), "at least 0"),
             "confidence": (0 < self.confidence < 1, "in (0, 1)"),
         }
-        for name, (fits, expected) in limits.items():
-            if not fits:
-                raise ConfigError(
-                    f"KeepOrRevert.{name} is out of range",
-                    expected=expected,
-                    found=repr(getattr(self, name)),
-                )
+        must_fit(self, limits)
 
     def on_phase_start(self, ctx: Any) -> None:
         ctx.shelf.mark(_trained(ctx), TAG)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from askesis.errors import ConfigError
+from askesis.errors import must_fit
 from askesis.records import Sample
 from askesis.retain.packing import num_tokens, pack, unpack
 
@@ -39,13 +39,7 @@ class Replay:
             "max_tokens": (self.max_tokens is None or self.max_tokens >= 1, "at least 1, or none"),
             "fraction": (0 <= self.fraction < 1, "in [0, 1)"),
         }
-        for name, (fits, expected) in limits.items():
-            if not fits:
-                raise ConfigError(
-                    f"Replay.{name} is out of range",
-                    expected=expected,
-                    found=repr(getattr(self, name)),
-                )
+        must_fit(self, limits)
 
     def init(self, ctx: Any) -> dict[str, Any]:
         """No memory yet."""

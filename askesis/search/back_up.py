@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from askesis.errors import must_fit
 from askesis.search.grown import Grown
-from askesis.search.limits import must_fit
 from askesis.search.place import Place
 
 Along = Literal["min", "product", "mean"]

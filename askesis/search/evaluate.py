@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from math import exp, inf, tanh
 from typing import Literal, get_args
 
-from askesis.errors import ModelError
+from askesis.errors import ModelError, must_fit
 from askesis.records import Task, Turn
 from askesis.requests import All
 from askesis.search.grown import Grown
-from askesis.search.limits import must_fit, part_of
+from askesis.search.limits import part_of
 from askesis.search.place import Found, Place
 from askesis.search.said import mean_logp, still_open
 

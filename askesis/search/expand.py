@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from math import floor
 from typing import Literal, get_args
 
+from askesis.errors import must_fit
 from askesis.records import StopReason
 from askesis.requests import All, Sampling
 from askesis.search.grown import Grown
-from askesis.search.limits import must_fit
 from askesis.search.place import Place
 
 Merge = Literal["none", "text", "state", "tree"]

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from math import sqrt
 from typing import Any
 
-from askesis.errors import ConfigError
+from askesis.errors import ConfigError, must_fit
 from askesis.records import Attempt, Start, Turn
 from askesis.requests import All, Sampling
-from askesis.search.limits import must_fit
 from askesis.search.said import joined
 from askesis.steps import SEPARATORS, Span, steps_of, turns_up_to
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
+from askesis.errors import must_fit
 from askesis.search.grown import Grown
-from askesis.search.limits import must_fit
 from askesis.search.place import Place
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from askesis.errors import ConfigError
@@ -10,17 +9,6 @@ from askesis.registry import look_up
 from askesis.specs import make, split_options
 
 PREFIX = "search."
-
-
-def must_fit(part: Any, limits: Mapping[str, tuple[bool, str]]) -> None:
-    """Raises ConfigError for the first field whose value does not fit."""
-    for name, (fits, expected) in limits.items():
-        if not fits:
-            raise ConfigError(
-                f"{type(part).__name__}.{name} is out of range",
-                expected=expected,
-                found=repr(getattr(part, name)),
-            )
 
 
 def part_of(value: Any, method: str) -> Any:

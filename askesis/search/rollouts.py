@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from askesis.errors import must_fit
 from askesis.requests import All
 from askesis.search.expand import grow
 from askesis.search.grown import Grown
-from askesis.search.limits import must_fit
 from askesis.search.place import Found, Place
 
 

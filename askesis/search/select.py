@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, log, sqrt
 
+from askesis.errors import must_fit
 from askesis.search.grown import Grown
-from askesis.search.limits import must_fit
 from askesis.search.place import Place
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from askesis.errors import must_fit
 from askesis.records import StopReason, Turn
 from askesis.requests import All, Sampling
 from askesis.search.grown import Grown
-from askesis.search.limits import must_fit
 from askesis.search.place import Place
 from askesis.search.said import joined, prior_of, still_open
 

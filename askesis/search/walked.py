@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
+from askesis.errors import must_fit
 from askesis.records import Start, StopReason, Turn
 from askesis.requests import All, Sampling, Transition
 from askesis.search.grown import Grown
-from askesis.search.limits import must_fit
 from askesis.search.place import Place
 from askesis.search.said import prior_of
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from askesis.errors import must_fit
 from askesis.formulas.advantages import (
     group_centred,
     group_standardised,
@@ -17,14 +18,7 @@ from askesis.formulas.advantages import (
     role_baselines,
 )
 from askesis.records import Attempt, Group, Sample
-from askesis.select.judged import (
-    check,
-    columns_with_sampling,
-    judged,
-    model_of,
-    must_compare,
-    sample_of,
-)
+from askesis.select.judged import columns_with_sampling, judged, model_of, must_compare, sample_of
 
 Baseline = Literal["standardised", "centred", "leave_one_out", "half"]
 LAZY = {"lazy": True}
@@ -72,7 +66,7 @@ class GroupAdvantages:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "baseline": (self.baseline in get_args(Baseline), ", ".join(get_args(Baseline))),
@@ -160,7 +154,7 @@ class RunningAdvantages:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "decay": (0 <= self.decay < 1, "in [0, 1)"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from askesis.errors import must_fit
 from askesis.records import Group
-from askesis.select.judged import check, judged
+from askesis.select.judged import judged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class Band:
     judge: str = ""
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "low": (abs(self.low) < float("inf"), "a finite number"),

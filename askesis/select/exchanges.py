@@ -68,7 +68,7 @@ def weighed(row: Row, coef: float) -> Row:
 
 
 def term_limits(terms: Sequence[str], direct_coef: float) -> dict[str, tuple[bool, str]]:
-    """What `askesis.select.judged.check` wants to know of a selector of exchanges."""
+    """What `must_fit` wants to know of a selector of exchanges."""
     known = bool(terms) and all(t in TERMS for t in terms)
     return {
         "terms": (known, f"some of {', '.join(TERMS)}"),

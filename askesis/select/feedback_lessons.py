@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from askesis.errors import WorldError
+from askesis.errors import WorldError, must_fit
 from askesis.records import Attempt, Group, Sample, StopReason, Turn
 from askesis.select.exchanges import Exchange, Term, exchange_row, term_limits, weighed
-from askesis.select.judged import check, model_of
+from askesis.select.judged import model_of
 from askesis.select.sequences import is_demonstration
 from askesis.text.feedback import written_feedback
 
@@ -53,7 +53,7 @@ class FeedbackLessons:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 **term_limits(self.terms, self.direct_coef),

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from askesis.errors import must_fit
 from askesis.formulas.nft import PRIORITIES, Priority, priority
 from askesis.records import Group, Sample
-from askesis.select.judged import check, judged, model_of, must_compare, sample_of
+from askesis.select.judged import judged, model_of, must_compare, sample_of
 
 LAZY = {"lazy": True}
 
@@ -41,7 +42,7 @@ class GroupAccuracy:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "priority": (self.priority in PRIORITIES, ", ".join(PRIORITIES)),

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from askesis.errors import must_fit
 from askesis.records import Attempt, Group, Sample, StopReason
 from askesis.records import Sequence as Row
-from askesis.select.judged import check, finite_value, model_of, row_of
+from askesis.select.judged import finite_value, model_of, row_of
 from askesis.select.sequences import is_demonstration
 
 LAZY = {"lazy": True}
@@ -57,7 +58,7 @@ class GrownSet:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "max_per_task": (self.max_per_task >= 1, "at least 1"),

@@ -104,14 +104,3 @@ def finite_value(attempt: Attempt, verdicts: Any, judge: str = "") -> float | No
         found=f"{value} from judge {(said or [judge])[-1]}",
         hint="mend that judge, or the world's verify where it is the verifier",
     )
-
-
-def check(part: Any, limits: Mapping[str, tuple[bool, str]]) -> None:
-    """Raise ConfigError for the first field whose value does not fit."""
-    for name, (fits, expected) in limits.items():
-        if not fits:
-            raise ConfigError(
-                f"{type(part).__name__}.{name} is out of range",
-                expected=expected,
-                found=repr(getattr(part, name)),
-            )

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from askesis.errors import ConfigError
+from askesis.errors import ConfigError, must_fit
 from askesis.records import Group, Sample
-from askesis.select.judged import check, judged, model_of, row_of
+from askesis.select.judged import judged, model_of, row_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Labelled:
 
     def __post_init__(self) -> None:
         number = self.threshold is None or self.threshold == self.threshold
-        check(self, {"threshold": (number, "a number, or none")})
+        must_fit(self, {"threshold": (number, "a number, or none")})
 
     def select(self, ctx: Any, groups: Sequence[Group], verdicts: Any) -> list[Sample]:
         """Samples in the order of groups and attempts; see docs/metrics.md for what is noted."""

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from askesis.errors import must_fit
 from askesis.formulas.moments import Moments, scaled_rewards, update_moments
 from askesis.records import Group, Sample
-from askesis.select.judged import check, columns_with_sampling, judged, model_of, sample_of
+from askesis.select.judged import columns_with_sampling, judged, model_of, sample_of
 
 LAZY = {"lazy": True}
 
@@ -40,7 +41,7 @@ class Outcomes:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(self, {"clip": (0 <= self.clip < float("inf"), "at least 0")})
+        must_fit(self, {"clip": (0 <= self.clip < float("inf"), "at least 0")})
 
     @property
     def makes(self) -> frozenset[str]:

@@ -8,9 +8,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from askesis.errors import must_fit
 from askesis.formulas.games import best_and_worst
 from askesis.records import Group, Sample
-from askesis.select.judged import check, judged, model_of, must_compare, row_of
+from askesis.select.judged import judged, model_of, must_compare, row_of
 
 Rejected = Literal["worst", "random"]
 LAZY = {"lazy": True}
@@ -48,7 +49,7 @@ class BestAndWorst:
     atom = "pair"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "rejected": (self.rejected in get_args(Rejected), "worst or random"),

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from askesis.errors import must_fit
 from askesis.formulas.advantages import has_signal
 from askesis.records import Group
-from askesis.select.judged import check, judged, must_compare
+from askesis.select.judged import judged, must_compare
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,7 @@ class Refill:
     judge: str = ""
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "num_groups": (self.num_groups >= 1, "at least 1"),

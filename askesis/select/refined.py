@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from askesis.errors import must_fit
 from askesis.records import Attempt, Group, Sample, StopReason
 from askesis.select.exchanges import Exchange, Term, exchange_row, term_limits, weighed
-from askesis.select.judged import check, finite_value, model_of
+from askesis.select.judged import finite_value, model_of
 from askesis.text.shortcuts import is_shortcut
 
 LAZY = {"lazy": True}
@@ -51,7 +52,7 @@ class Refined:
 
     def __post_init__(self) -> None:
         least = self.threshold
-        check(
+        must_fit(
             self,
             {
                 **term_limits(self.terms, self.direct_coef),

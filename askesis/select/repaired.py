@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from askesis.errors import must_fit
 from askesis.records import Attempt, Group, Sample, Turn
 from askesis.records import Sequence as Row
-from askesis.select.judged import check, finite_value, model_of, row_of
+from askesis.select.judged import finite_value, model_of, row_of
 from askesis.select.threshold import Threshold
 
 LAZY = {"lazy": True}
@@ -85,7 +86,7 @@ class RepairLessons:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(self, {"max_per_task": (self.max_per_task >= 1, "at least 1")})
+        must_fit(self, {"max_per_task": (self.max_per_task >= 1, "at least 1")})
 
     def select(self, ctx: Any, groups: Sequence[Group], verdicts: Any) -> list[Sample]:
         """Samples in the order of groups; see docs/metrics.md for what is noted."""
@@ -140,7 +141,7 @@ class RepairedPairs:
     atom = "pair"
 
     def __post_init__(self) -> None:
-        check(self, {"max_per_task": (self.max_per_task >= 1, "at least 1")})
+        must_fit(self, {"max_per_task": (self.max_per_task >= 1, "at least 1")})
 
     def select(self, ctx: Any, groups: Sequence[Group], verdicts: Any) -> list[Sample]:
         """Samples in the order of groups."""

@@ -8,8 +8,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from askesis.errors import must_fit
 from askesis.records import Attempt, Group, Sample, Turn
-from askesis.select.judged import check, judged, model_of
+from askesis.select.judged import judged, model_of
 from askesis.select.sequences import is_demonstration
 from askesis.select.turn_rows import rows_of_turns
 
@@ -61,7 +62,7 @@ class Revisions:
 
     def __post_init__(self) -> None:
         share = self.keep_share
-        check(
+        must_fit(
             self,
             {
                 "kind": (self.kind in get_args(Kind), ", ".join(get_args(Kind))),

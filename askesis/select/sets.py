@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from askesis.errors import must_fit
 from askesis.records import Attempt, Group, Sample
 from askesis.records import Sequence as Row
-from askesis.select.judged import check, judged, model_of, must_compare, row_of
+from askesis.select.judged import judged, model_of, must_compare, row_of
 
 LAZY = {"lazy": True}
 
@@ -37,7 +38,7 @@ class CorrectSets:
 
     def __post_init__(self) -> None:
         most = self.max_per_task
-        check(
+        must_fit(
             self,
             {
                 "threshold": (self.threshold == self.threshold, "a number"),

@@ -8,8 +8,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from askesis.errors import must_fit
 from askesis.records import Attempt, Group, Sample, StopReason
-from askesis.select.judged import check, finite_value, model_of, row_of
+from askesis.select.judged import finite_value, model_of, row_of
 from askesis.select.sequences import is_demonstration
 
 Pairing = Literal["one_to_one", "all"]
@@ -50,7 +51,7 @@ class Sides:
 
     def __post_init__(self) -> None:
         least = self.min_margin
-        check(
+        must_fit(
             self,
             {
                 "rejected": (self.rejected != self.chosen, "another side than the chosen one"),

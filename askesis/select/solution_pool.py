@@ -8,10 +8,11 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from askesis.errors import must_fit
 from askesis.formulas.solution_pool import Solution, admit, fewest_steps, furthest
 from askesis.records import Attempt, Group, Sample, Start, StopReason, Task
 from askesis.records import Sequence as Row
-from askesis.select.judged import check, finite_value, model_of
+from askesis.select.judged import finite_value, model_of
 from askesis.select.sequences import is_demonstration
 from askesis.select.written import written_row
 
@@ -51,7 +52,7 @@ class SolutionPool:
     atom = "set"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "credit": (self.credit in get_args(Credit), " or ".join(get_args(Credit))),

@@ -8,9 +8,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from askesis.errors import WorldError
+from askesis.errors import WorldError, must_fit
 from askesis.records import Attempt, Group, Sample, TokenOrigin, Turn
-from askesis.select.judged import check, judged, model_of, sample_of
+from askesis.select.judged import judged, model_of, sample_of
 from askesis.select.sequences import sequences_of
 
 Locate = Literal["value", "truth", "end"]
@@ -73,7 +73,7 @@ class Splice:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "gap": (0 <= self.gap < float("inf"), "at least 0"),

@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from askesis.errors import ConfigError
+from askesis.errors import ConfigError, must_fit
 from askesis.formulas.exploration import balance_score, balance_target
 from askesis.records import Attempt, Group, Sample
-from askesis.select.judged import check, finite_value
+from askesis.select.judged import finite_value
 from askesis.select.threshold import Threshold
 
 LAZY = {"lazy": True}
@@ -100,7 +100,7 @@ class Controller:
 
     def __post_init__(self) -> None:
         warm, kept = self.temperatures, self.thresholds
-        check(
+        must_fit(
             self,
             {
                 "temperatures": (
@@ -188,7 +188,7 @@ class SteeredThreshold:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(self, {"num_samples": (self.num_samples >= 1, "at least 1")})
+        must_fit(self, {"num_samples": (self.num_samples >= 1, "at least 1")})
 
     def select(self, ctx: Any, groups: Sequence[Group], verdicts: Any) -> list[Sample]:
         """Samples in the order of tasks; what `Threshold` notes, and the setting."""

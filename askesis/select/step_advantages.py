@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from askesis.errors import must_fit
 from askesis.formulas.advantages import (
     group_centred,
     group_standardised,
@@ -17,7 +18,7 @@ from askesis.formulas.advantages import (
 from askesis.formulas.credit import process_advantages, turn_returns
 from askesis.formulas.step_rewards import step_leave_one_out
 from askesis.records import Attempt, Group, Sample
-from askesis.select.judged import check, judged, model_of, must_compare
+from askesis.select.judged import judged, model_of, must_compare
 from askesis.select.sequences import without_privilege
 from askesis.select.step_rewards import StepRewards, at_tokens
 from askesis.select.turn_rows import rows_of_turns
@@ -66,7 +67,7 @@ class StepAdvantages:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "gamma": (0 <= self.gamma <= 1, "in [0, 1]"),

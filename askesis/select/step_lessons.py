@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from askesis.errors import ConfigError
+from askesis.errors import ConfigError, must_fit
 from askesis.formulas.judging import first_error
 from askesis.records import Group, Sample, StopReason, VerdictKind
 from askesis.records import Sequence as Row
-from askesis.select.judged import check, model_of
+from askesis.select.judged import model_of
 from askesis.steps import SEPARATORS, critic_start, step_scores, steps_of, were_judged
 from askesis.text.critique import naming
 
@@ -43,7 +43,7 @@ class StepLessons:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(self, {"threshold": (0 < self.threshold <= 1, "in (0, 1]")})
+        must_fit(self, {"threshold": (0 < self.threshold <= 1, "in (0, 1]")})
 
     def select(self, ctx: Any, groups: Sequence[Group], verdicts: Any) -> list[Sample]:
         """Samples in the order of groups and attempts."""

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from askesis.errors import ConfigError
+from askesis.errors import ConfigError, must_fit
 from askesis.formulas.step_rewards import (
     best_of_value,
     clipped,
@@ -18,7 +18,6 @@ from askesis.formulas.step_rewards import (
     progress,
 )
 from askesis.records import Attempt
-from askesis.select.judged import check
 from askesis.steps import StepScores, step_scores, tokens_of_steps, were_judged
 
 Transform = Literal["best_of", "look_ahead", "clip", "delta", "progress"]
@@ -56,7 +55,7 @@ class StepRewards:
     def __post_init__(self) -> None:
         meanings = ("", "value", "advantage", "correctness", "log_ratio")
         known = get_args(Transform)
-        check(
+        must_fit(
             self,
             {
                 "meaning": (self.meaning in meanings, " or ".join(filter(None, meanings))),

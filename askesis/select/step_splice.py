@@ -8,10 +8,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from askesis.errors import WorldError
+from askesis.errors import WorldError, must_fit
 from askesis.records import Attempt, Group, Sample
 from askesis.requests import Checked
-from askesis.select.judged import check, judged, model_of
+from askesis.select.judged import judged, model_of
 from askesis.select.sequences import is_demonstration
 from askesis.select.written import written_row
 from askesis.text.remarks import taken_back
@@ -60,7 +60,7 @@ class StepSplice:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "source": (self.source in ("own", "demonstration"), "own or demonstration"),

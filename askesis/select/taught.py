@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from askesis.errors import must_fit
 from askesis.records import Attempt, Group, Sample, StopReason
 from askesis.records import Sequence as Row
-from askesis.select.judged import check, finite_value, model_of, row_of
+from askesis.select.judged import finite_value, model_of, row_of
 
 LAZY = {"lazy": True}
 LESSON = "lesson"  # the tag of starts that a teacher answers
@@ -47,7 +48,7 @@ class Taught:
     atom = "set"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "prompt_weight": (0 <= self.prompt_weight < float("inf"), "at least 0"),

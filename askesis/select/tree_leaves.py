@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from askesis.errors import must_fit
 from askesis.records import Group, Sample
 from askesis.search.harvest import right_leaves
-from askesis.select.judged import check, model_of, sample_of
+from askesis.select.judged import model_of, sample_of
 from askesis.select.trees import judged_trees
 
 LAZY = {"lazy": True}
@@ -40,7 +41,7 @@ class TreeLeaves:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(self, {"num": (self.num >= 1, "at least 1")})
+        must_fit(self, {"num": (self.num >= 1, "at least 1")})
 
     def select(self, ctx: Any, groups: Sequence[Group], verdicts: Any) -> list[Sample]:
         """Samples in the order of trees."""

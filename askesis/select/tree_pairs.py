@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from askesis.errors import must_fit
 from askesis.records import Group, Sample
 from askesis.records import Sequence as Row
 from askesis.search.harvest import (
@@ -18,7 +19,7 @@ from askesis.search.harvest import (
     sibling_pairs,
     values,
 )
-from askesis.select.judged import check, model_of
+from askesis.select.judged import model_of
 from askesis.select.trees import edge_row, judged_trees, way_row
 from askesis.trees import Tree
 
@@ -63,7 +64,7 @@ class TreePairs:
 
     def __post_init__(self) -> None:
         most, place = self.max_per_tree, self.max_per_place
-        check(
+        must_fit(
             self,
             {
                 "kind": (self.kind in get_args(Kind), ", ".join(get_args(Kind))),

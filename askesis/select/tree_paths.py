@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from askesis.errors import must_fit
 from askesis.records import Attempt, Group, Sample
 from askesis.records import Sequence as Row
 from askesis.search.harvest import right_leaves
-from askesis.select.judged import check, model_of
+from askesis.select.judged import model_of
 from askesis.select.trees import judged_trees, read_at, way_row
 from askesis.trees import Tree
 
@@ -46,7 +47,7 @@ class TreePaths:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "num_right": (self.num_right >= 1, "at least 1"),

@@ -8,11 +8,11 @@ from typing import Any, get_args
 
 import numpy as np
 
-from askesis.errors import ConfigError
+from askesis.errors import ConfigError, must_fit
 from askesis.records import Group, Sample
 from askesis.records import Sequence as Row
 from askesis.search.harvest import Scheme, balanced, values
-from askesis.select.judged import check, model_of
+from askesis.select.judged import model_of
 from askesis.select.trees import judged_trees, read_at
 from askesis.trees import Tree
 
@@ -52,7 +52,7 @@ class TreeValues:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "scheme": (self.scheme in get_args(Scheme), ", ".join(get_args(Scheme))),

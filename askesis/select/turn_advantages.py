@@ -8,10 +8,11 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from askesis.errors import must_fit
 from askesis.formulas.advantages import group_standardised, has_signal, leave_one_out
 from askesis.formulas.turns import shaped_rewards
 from askesis.records import Group, Sample
-from askesis.select.judged import check, model_of, must_compare
+from askesis.select.judged import model_of, must_compare
 from askesis.select.sequences import without_privilege
 from askesis.select.turn_rows import judged_turns, rows_of_turns
 
@@ -50,7 +51,7 @@ class TurnAdvantages:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "first_coef": (0 <= self.first_coef <= 1, "in [0, 1]"),

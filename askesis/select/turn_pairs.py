@@ -8,9 +8,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from askesis.errors import must_fit
 from askesis.records import Attempt, Group, Sample
 from askesis.records import Sequence as Row
-from askesis.select.judged import check, model_of
+from askesis.select.judged import model_of
 from askesis.select.turn_rows import judged_turns
 
 Which = Literal["both", "mended", "spoilt"]
@@ -46,7 +47,7 @@ class TurnPairs:
 
     def __post_init__(self) -> None:
         most = self.max_per_task
-        check(
+        must_fit(
             self,
             {
                 "threshold": (self.threshold == self.threshold, "a number"),

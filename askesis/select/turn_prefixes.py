@@ -8,9 +8,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from askesis.errors import must_fit
 from askesis.formulas.turns import reward_weight
 from askesis.records import Attempt, Group, Sample
-from askesis.select.judged import check, model_of
+from askesis.select.judged import model_of
 from askesis.select.sequences import without_privilege
 from askesis.select.turn_rows import Scores, judged_turns, rows_of_turns
 
@@ -53,7 +54,7 @@ class TurnPrefixes:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "tau": (0 < self.tau < float("inf"), "above 0"),

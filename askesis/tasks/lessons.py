@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
-from askesis.errors import ConfigError
+from askesis.errors import must_fit
 from askesis.records import Attempt, Group, Start, StopReason
 
 Lesson = Literal["tailored", "failed", "any"]
@@ -40,13 +40,7 @@ class Lessons:
             "num": (self.num >= 1, "at least 1"),
             "max_per_task": (self.max_per_task >= 1, "at least 1"),
         }
-        for name, (fits, expected) in limits.items():
-            if not fits:
-                raise ConfigError(
-                    f"Lessons.{name} is out of range",
-                    expected=expected,
-                    found=repr(getattr(self, name)),
-                )
+        must_fit(self, limits)
 
     def draw(self, ctx: Any) -> list[Start]:
         """At most `num` starts with the tag "lesson"; none where nothing was wrong."""

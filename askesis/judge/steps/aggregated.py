@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from askesis.context import Verdicts
+from askesis.errors import must_fit
 from askesis.formulas.step_rewards import Aggregator, aggregate
-from askesis.judge.several import begin, tags_of
-from askesis.judge.steps.cut import check
+from askesis.judge.several import Around
 from askesis.judge.steps.head import StepHead
 from askesis.records import About, Group, Verdict, VerdictKind
 from askesis.steps import step_scores
 
 
 @dataclass(frozen=True, kw_only=True)
-class Aggregated:
+class Aggregated(Around):
     """An outcome from the steps: their least, product, last, mean or sum.
 
     inner: a judge of steps.
@@ -32,16 +32,7 @@ class Aggregated:
     meaning: str = ""
 
     def __post_init__(self) -> None:
-        check(self, {"by": (self.by in get_args(Aggregator), " or ".join(get_args(Aggregator)))})
-
-    @property
-    def snapshots(self) -> tuple[str, ...]:
-        """The kept weights that the judge inside asks for."""
-        return tuple(tags_of(self.inner))
-
-    def on_phase_start(self, ctx: Any) -> None:
-        """What the judge inside checks before its first round."""
-        begin(self.inner, ctx)
+        must_fit(self, {"by": (self.by in get_args(Aggregator), " or ".join(get_args(Aggregator)))})
 
     async def judge(self, ctx: Any, group: Group) -> list[Verdict]:
         by, meaning = self.by, self.meaning

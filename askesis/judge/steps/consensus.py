@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from askesis.errors import ConfigError
+from askesis.errors import ConfigError, must_fit
 from askesis.formulas.step_rewards import consensus
 from askesis.judge.several import begin, tags_of
-from askesis.judge.steps.cut import check
 from askesis.judge.steps.rollouts import RolloutValues
 from askesis.records import Attempt, Group, Verdict, VerdictKind
 from askesis.steps import StepScores, no_steps, scores_of, step_verdict
@@ -32,7 +31,7 @@ class Consensus:
     threshold: float = 0.5
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "second": (hasattr(self.second, "judge"), "a second judge of steps"),

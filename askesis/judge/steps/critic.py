@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from askesis.judge.steps.cut import check, cut, must_be_one_turn, why_none
+from askesis.errors import must_fit
+from askesis.judge.steps.cut import cut, must_be_one_turn, why_none
 from askesis.records import Group, Verdict, VerdictKind
 from askesis.requests import All, Sampling
 from askesis.steps import SEPARATORS, StepScores, critic_start, no_steps, step_verdict
@@ -39,7 +40,7 @@ class StepCritic:
     role: str = "policy"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "num_votes": (self.num_votes >= 1, "at least 1"),

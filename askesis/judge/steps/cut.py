@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from askesis.errors import ConfigError
@@ -22,17 +21,6 @@ def why_none(attempt: Attempt) -> str:
     if attempt.stop is StopReason.FAILED:
         return attempt.error or "the attempt failed"
     return "nothing was said"
-
-
-def check(part: Any, limits: Mapping[str, tuple[bool, str]]) -> None:
-    """Raise ConfigError for the first field whose value does not fit."""
-    for name, (fits, expected) in limits.items():
-        if not fits:
-            raise ConfigError(
-                f"{type(part).__name__}.{name} is out of range",
-                expected=expected,
-                found=repr(getattr(part, name)),
-            )
 
 
 def must_be_one_turn(attempt: Attempt, spans: tuple[Span, ...], kind: str) -> None:

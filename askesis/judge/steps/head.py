@@ -7,7 +7,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from askesis.judge.steps.cut import check, cut, why_none
+from askesis.errors import must_fit
+from askesis.judge.steps.cut import cut, why_none
 from askesis.records import Group, Verdict, VerdictKind
 from askesis.requests import All
 from askesis.steps import SEPARATORS, StepScores, no_steps, step_verdict, turns_up_to
@@ -38,7 +39,7 @@ class StepHead:
     role: str = "policy"
 
     def __post_init__(self) -> None:
-        check(self, {"says": (self.says in get_args(Says), "value or correctness")})
+        must_fit(self, {"says": (self.says in get_args(Says), "value or correctness")})
 
     async def judge(self, ctx: Any, group: Group) -> list[Verdict]:
         head, says, role = self.head, self.says, self.role

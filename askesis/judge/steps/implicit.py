@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from askesis.errors import ConfigError
-from askesis.judge.steps.cut import check, cut, why_none
+from askesis.errors import ConfigError, must_fit
+from askesis.judge.steps.cut import cut, why_none
 from askesis.records import Group, Verdict, VerdictKind
 from askesis.requests import All
 from askesis.steps import (
@@ -46,7 +46,7 @@ class ImplicitSteps:
     role: str = "policy"
 
     def __post_init__(self) -> None:
-        check(self, {"beta": (0 < self.beta < float("inf"), "above 0")})
+        must_fit(self, {"beta": (0 < self.beta < float("inf"), "above 0")})
 
     def on_phase_start(self, ctx: Any) -> None:
         """Raises ConfigError where the engine says no log-probabilities."""

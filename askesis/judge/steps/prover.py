@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from askesis.errors import must_fit
 from askesis.formulas.step_rewards import best_of_value, progress
-from askesis.judge.several import begin, tags_of
-from askesis.judge.steps.cut import check
+from askesis.judge.several import Around
 from askesis.judge.steps.rollouts import RolloutValues
 from askesis.records import Group, Verdict, VerdictKind
 from askesis.steps import StepScores, scores_of, step_verdict
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProverAdvantage:
+class ProverAdvantage(Around):
     """The change of another judge's values at each step, for a prover that takes the best of k.
 
         A_k = Q_mu(k) - Q_mu(k - 1),    Q_mu = 1 - (1 - Q)^best_of
@@ -33,16 +33,7 @@ class ProverAdvantage:
     best_of: int = 4
 
     def __post_init__(self) -> None:
-        check(self, {"best_of": (self.best_of >= 1, "at least 1")})
-
-    @property
-    def snapshots(self) -> tuple[str, ...]:
-        """The kept weights that the judge inside asks for."""
-        return tuple(tags_of(self.inner))
-
-    def on_phase_start(self, ctx: Any) -> None:
-        """What the judge inside checks before its first round."""
-        begin(self.inner, ctx)
+        must_fit(self, {"best_of": (self.best_of >= 1, "at least 1")})
 
     async def judge(self, ctx: Any, group: Group) -> list[Verdict]:
         best_of = self.best_of

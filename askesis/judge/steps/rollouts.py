@@ -8,9 +8,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from askesis.errors import WorldError
+from askesis.errors import WorldError, must_fit
 from askesis.formulas.finite import finite
-from askesis.judge.steps.cut import check, cut, must_be_one_turn, why_none
+from askesis.judge.steps.cut import cut, must_be_one_turn, why_none
 from askesis.records import Attempt, Group, Verdict, VerdictKind
 from askesis.requests import All, Sampling
 from askesis.steps import SEPARATORS, Span, StepScores, no_steps, step_verdict, turns_up_to
@@ -65,7 +65,7 @@ class RolloutValues:
     role: str = "policy"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "num_rollouts": (self.num_rollouts >= 1, "at least 1"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from askesis.judge.several import begin, tags_of
+from askesis.judge.several import Around
 from askesis.judge.steps.cut import cut, why_none
 from askesis.judge.verifier import Verifier
 from askesis.records import Attempt, Group, Verdict, VerdictKind
@@ -16,7 +16,7 @@ from askesis.steps import SEPARATORS, Span, StepScores, no_steps, step_verdict
 
 
 @dataclass(frozen=True, kw_only=True)
-class SiblingContrast:
+class SiblingContrast(Around):
     """A step's mean outcome less that of its siblings, counted in the group's own attempts.
 
         A(s) = mean outcome of attempts through s  -  mean over siblings s' of the same for s'
@@ -36,15 +36,6 @@ class SiblingContrast:
     inner: Any = field(default_factory=Verifier)
     separators: str = SEPARATORS
     role: str = "policy"
-
-    @property
-    def snapshots(self) -> tuple[str, ...]:
-        """The kept weights that the judge inside asks for."""
-        return tuple(tags_of(self.inner))
-
-    def on_phase_start(self, ctx: Any) -> None:
-        """What the judge inside checks before its first round."""
-        begin(self.inner, ctx)
 
     async def judge(self, ctx: Any, group: Group) -> list[Verdict]:
         said = list(await self.inner.judge(ctx, group))

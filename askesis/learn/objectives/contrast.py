@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from askesis.errors import must_fit
 from askesis.formulas.contrast import triplet
-from askesis.learn.objectives.rows import check
 
 ANCHOR, POSITIVE, NEGATIVE = 1.0, 2.0, -1.0  # the values of the column side, at a row's last token
 
@@ -37,7 +37,7 @@ class Triplet:
     atom = "set"
 
     def __post_init__(self) -> None:
-        check(self, {"margin": (0 <= self.margin <= 2, "in [0, 2]")})
+        must_fit(self, {"margin": (0 <= self.margin <= 2, "in [0, 2]")})
 
     def __call__(
         self, out: Any, batch: Any, norm: Mapping[str, float]

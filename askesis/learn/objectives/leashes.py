@@ -8,20 +8,12 @@ from typing import Any, Literal, get_args
 
 from torch import Tensor
 
+from askesis.errors import must_fit
 from askesis.formulas.divergences import kl_estimate
 from askesis.formulas.means import masked, weighted_mean
 from askesis.formulas.policy_gradient import token_ratio
 from askesis.formulas.values import value_loss
-from askesis.learn.objectives.rows import (
-    LAZY,
-    Mean,
-    averaging,
-    before,
-    check,
-    one_of,
-    per_token,
-    share,
-)
+from askesis.learn.objectives.rows import LAZY, Mean, averaging, before, one_of, per_token, share
 
 Kind = Literal["k1", "k2", "k3", "exact"]
 To = Literal["reference", "old"]
@@ -53,7 +45,7 @@ class KLToReference:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "kind": one_of(self.kind, Kind),
@@ -118,7 +110,7 @@ class EntropyBonus:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "mean": one_of(self.mean, Mean),
@@ -154,7 +146,7 @@ class ValueLoss:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "clip": (self.clip >= 0, "at least 0"),

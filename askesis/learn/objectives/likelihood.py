@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from askesis.errors import must_fit
 from askesis.formulas.divergences import kl, kl_estimate
 from askesis.formulas.leftover import Importance, leftover_lunch
 from askesis.formulas.means import masked, weighted_mean
@@ -22,7 +23,6 @@ from askesis.learn.objectives.rows import (
     as_rows,
     averaging,
     by_row,
-    check,
     one_of,
     per_row,
     per_token,
@@ -59,7 +59,7 @@ class NegativeAware:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "ratio": one_of(self.ratio, Ratio),
@@ -108,7 +108,7 @@ class LeftoverLunch:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "importance": one_of(self.importance, Importance),
@@ -167,7 +167,7 @@ class SetLikelihood:
     atom = "set"
 
     def __post_init__(self) -> None:
-        check(self, {"beta": (0 <= self.beta <= 1, "in [0, 1]")})
+        must_fit(self, {"beta": (0 <= self.beta <= 1, "in [0, 1]")})
 
     def __call__(
         self, out: Any, batch: Any, norm: Mapping[str, float]
@@ -204,7 +204,7 @@ class AnchoredLikelihood:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "kl": one_of(self.kl, Literal["sampled", "exact"]),

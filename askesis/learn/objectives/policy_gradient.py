@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from askesis.errors import must_fit
 from askesis.formulas.means import masked, weighted_mean
 from askesis.formulas.off_policy import Level, mismatch, truncated_weight
 from askesis.formulas.policy_gradient import (
@@ -19,16 +20,7 @@ from askesis.formulas.policy_gradient import (
     sequence_ratio,
     token_ratio,
 )
-from askesis.learn.objectives.rows import (
-    LAZY,
-    Mean,
-    averaging,
-    by_row,
-    check,
-    one_of,
-    per_token,
-    share,
-)
+from askesis.learn.objectives.rows import LAZY, Mean, averaging, by_row, one_of, per_token, share
 
 Ratio = Literal["token", "sequence"]
 
@@ -54,7 +46,7 @@ class Reinforce:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "mean": one_of(self.mean, Mean),
@@ -102,7 +94,7 @@ class ClippedPolicyGradient:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "ratio": one_of(self.ratio, Ratio),

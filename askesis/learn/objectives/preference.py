@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from askesis.errors import must_fit
 from askesis.formulas.means import masked
 from askesis.formulas.preference import (
     hinge,
@@ -23,7 +24,7 @@ from askesis.formulas.preference_free import (
     orpo_term,
     simpo,
 )
-from askesis.learn.objectives.rows import LAZY, check, one_of, pairs, per_row, row_mean, row_sum
+from askesis.learn.objectives.rows import LAZY, one_of, pairs, per_row, row_mean, row_sum
 
 Loss = Literal["logistic", "ipo", "hinge", "robust"]
 
@@ -61,7 +62,7 @@ class Preference:
 
     def __post_init__(self) -> None:
         plain = self.loss == "logistic"
-        check(
+        must_fit(
             self,
             {
                 "loss": one_of(self.loss, Loss),
@@ -155,7 +156,7 @@ class KTO:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "beta": (self.beta > 0, "above 0"),
@@ -196,7 +197,7 @@ class SimPO:
     atom = "pair"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {"beta": (self.beta > 0, "above 0"), "gamma": (self.gamma >= 0, "at least 0")},
         )
@@ -225,7 +226,7 @@ class ORPO:
     atom = "pair"
 
     def __post_init__(self) -> None:
-        check(self, {"odds_coef": (self.odds_coef >= 0, "at least 0")})
+        must_fit(self, {"odds_coef": (self.odds_coef >= 0, "at least 0")})
 
     def __call__(
         self, out: Any, batch: Any, norm: Mapping[str, float]
@@ -258,7 +259,7 @@ class ContrastivePreference:
     atom = "pair"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "alpha": (self.alpha > 0, "above 0"),

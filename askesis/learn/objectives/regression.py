@@ -8,9 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
+from askesis.errors import must_fit
 from askesis.formulas.pair_regression import optimism, pair_regression
 from askesis.formulas.preference import preference_margin
-from askesis.learn.objectives.rows import check, pairs, row_sum
+from askesis.learn.objectives.rows import pairs, row_sum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class PairRegression:
     atom = "pair"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "beta": (0 < self.beta < float("inf"), "above 0"),

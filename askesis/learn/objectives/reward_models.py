@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from askesis.errors import must_fit
 from askesis.formulas.distillation import distillation
 from askesis.formulas.means import masked, weighted_mean
 from askesis.formulas.reward_models import (
@@ -24,7 +25,6 @@ from askesis.learn.objectives.rows import (
     as_rows,
     at_last,
     averaging,
-    check,
     one_of,
     pairs,
     per_row,
@@ -62,7 +62,7 @@ class PairwiseReward:
 
     def __post_init__(self) -> None:
         plain = self.ties == "none"
-        check(
+        must_fit(
             self,
             {
                 "ties": one_of(self.ties, Ties),
@@ -152,7 +152,7 @@ class LabelledReward:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(self, {"where": one_of(self.where, Where)})
+        must_fit(self, {"where": one_of(self.where, Where)})
 
     def __call__(
         self, out: Any, batch: Any, norm: Mapping[str, float]
@@ -189,7 +189,7 @@ class ImplicitReward:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(self, {"beta": (self.beta > 0, "above 0")})
+        must_fit(self, {"beta": (self.beta > 0, "above 0")})
 
     def __call__(
         self, out: Any, batch: Any, norm: Mapping[str, float]
@@ -224,7 +224,7 @@ class Distillation:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(
+        must_fit(
             self,
             {
                 "beta": (0 <= self.beta <= 1, "in [0, 1]"),

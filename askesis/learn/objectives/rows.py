@@ -8,26 +8,14 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from askesis.errors import ConfigError
 from askesis.formulas.means import masked, sequence_shares, weighted_mean
 
 Mean = Literal["token", "sequence", "constant"]
 LAZY = {"lazy": True}  # a field that only some settings of the others read
 
 
-def check(part: Any, limits: Mapping[str, tuple[bool, str]]) -> None:
-    """Raise ConfigError for the first field whose value does not fit."""
-    for name, (fits, expected) in limits.items():
-        if not fits:
-            raise ConfigError(
-                f"{type(part).__name__}.{name} is out of range",
-                expected=expected,
-                found=repr(getattr(part, name)),
-            )
-
-
 def one_of(value: str, choices: Any) -> tuple[bool, str]:
-    """A limit for `check`: one of a Literal's names."""
+    """A limit for `must_fit`: one of a Literal's names."""
     return value in get_args(choices), " or ".join(get_args(choices))
 
 

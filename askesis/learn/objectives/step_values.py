@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from askesis.errors import must_fit
 from askesis.formulas.means import masked, weighted_mean
-from askesis.learn.objectives.rows import check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class StepValueLoss:
     atom = "sequence"
 
     def __post_init__(self) -> None:
-        check(self, {"coef": (0 < self.coef < float("inf"), "above 0")})
+        must_fit(self, {"coef": (0 < self.coef < float("inf"), "above 0")})
 
     def __call__(
         self, out: Any, batch: Any, norm: Mapping[str, float]
