@@ -55,11 +55,10 @@ class Sharpness:
     def measure(self, ctx: Any, view: Any) -> Metrics:
         """See docs/metrics.md for every key."""
         num_tasks, difficulty, snapshot = self.num_tasks, self.difficulty, self.snapshot
-        world, role = ctx.world(self.world), self.role
+        world, role, most = ctx.world(self.world), self.role, self.most_answers
         if not hasattr(world, "list_answers"):
             return {}
         drawn = ctx.draw(TaskRole.DECIDE, num_tasks, world=self.world, difficulty=difficulty)
-        most = self.most_answers
         tasks = [task for task in drawn if len(world.list_answers(task)) <= most]
         if not tasks:
             return {}

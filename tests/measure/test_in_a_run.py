@@ -14,6 +14,7 @@ from askesis.measure.ability import Ability
 from askesis.measure.audit import Audit
 from askesis.measure.exploration import Exploration
 from askesis.measure.habits import Habits
+from askesis.measure.sharpness import Sharpness
 from askesis.models.tabular import TabularModel
 from askesis.plan import Plan, Until
 from askesis.run import Run, Watcher
@@ -112,3 +113,12 @@ def test_an_audit_in_a_run_without_truth_ends_it_with_one_line(tmp_path):
     with pytest.raises(TruthError, match=r"askesis\.lab\.audit"):
         run.improve()
     run.close()
+
+
+def test_a_world_without_listed_answers_leaves_no_option_of_sharpness_unread(tmp_path):
+    kill = plan(1)
+    phase = replace(kill.phases[0], measure=(Sharpness(),), until=Until(rounds=1))
+    run = Run.create(replace(kill, phases=(phase,)), tmp_path / "run", *things())
+    run.improve()
+    run.close()
+    assert not [key for _, key, _ in said(tmp_path / "run")[0] if "sharpness" in key]
