@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmarks.readme import filled
+from benchmarks.readme import SELF_TRAINING, SELF_TRAINING_PAGE, filled, filled_self_training
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -13,6 +13,13 @@ README = (ROOT / "README.md").read_text()
 
 def test_every_figure_in_the_readme_is_generated_from_committed_results():
     assert filled(README) == README
+
+
+def test_the_page_on_self_training_says_of_each_recipe_when_to_use_it_and_what_was_seen():
+    page = SELF_TRAINING_PAGE.read_text()
+    assert filled_self_training(page) == page
+    advice = page[: page.index("## Before you use a second turn")]
+    assert set(re.findall(r"\[`(\w+)`\]\(methods", advice)) >= set(SELF_TRAINING)
 
 
 def test_every_file_a_page_links_to_is_there():
