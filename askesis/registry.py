@@ -310,6 +310,14 @@ RECIPES: dict[str, Row] = {
         cards=(248,),
         page="docs/methods/partial_credit.md",
     ),
+    "id_sampling": Row(
+        "askesis.recipes.id_sampling:id_sampling",
+        "told to look again at budgets of tokens that grow; what comes out right is learnt",
+        "answers, steps",
+        ("answer", "steps", "corrections"),
+        cards=(20,),
+        page="docs/methods/id_sampling.md",
+    ),
     "spontaneous_correction": Row(
         "askesis.recipes.spontaneous_correction:spontaneous_correction",
         "wrong steps put into right solutions, taken back and mended inside the answer",
@@ -382,6 +390,14 @@ RECIPES: dict[str, Row] = {
         cards=(0,),
         page="docs/methods/rest_mcts.md",
     ),
+    "omega_prm": Row(
+        "askesis.recipes.omega_prm:omega_prm",
+        "step labels found by halves around first errors teach a judge, whose scores weigh votes",
+        "answers",
+        ("answer",),
+        cards=(135,),
+        page="docs/methods/omega_prm.md",
+    ),
     "alphamath": Row(
         "askesis.recipes.alphamath:alphamath",
         "tree search under the model's own value head; it learns right ways, and values of all",
@@ -389,6 +405,38 @@ RECIPES: dict[str, Row] = {
         ("answer",),
         cards=(178,),
         page="docs/methods/alphamath.md",
+    ),
+    "glore": Row(
+        "askesis.recipes.glore:glore",
+        "doubted drafts refined as a whole and from their first wrong step; the policy learns both",
+        "answers",
+        ("answer",),
+        cards=(172,),
+        page="docs/methods/glore.md",
+    ),
+    "spar": Row(
+        "askesis.recipes.spar:spar",
+        "failed drafts repaired by search; DPO on each draft and its own repair; a refiner learns",
+        "answers, steps",
+        ("answer",),
+        cards=(75,),
+        page="docs/methods/spar.md",
+    ),
+    "critical_plan_steps": Row(
+        "askesis.recipes.critical_plan_steps:critical_plan_steps",
+        "search over lines of a plan; steps are preferred to their siblings by the gap in value",
+        "answers",
+        ("answer",),
+        cards=(24,),
+        page="docs/methods/critical_plan_steps.md",
+    ),
+    "med_s3": Row(
+        "askesis.recipes.med_s3:med_s3",
+        "right traces, pairs of ways and a judge of steps out of trees; its sums decide votes",
+        "answers",
+        ("answer",),
+        cards=(151,),
+        page="docs/methods/med_s3.md",
     ),
 }
 
@@ -456,6 +504,23 @@ PARTS: dict[str, Row] = {
         "edges that are answers and revisions of answers",
         cards=(75,),
     ),
+    "search.repairs": Row(
+        "askesis.search.repairs:Repairs",
+        "edges that are drafts, and a refiner's repairs of the answer above",
+        "answers",
+        ("answer",),
+        (75,),
+    ),
+    "search.repair_beam": Row(
+        "askesis.search.repairs:RepairBeam",
+        "one failed draft, then the best few repairs of each level until one is right",
+        cards=(75,),
+    ),
+    "search.drafts_and_repairs": Row(
+        "askesis.search.repairs:DraftsAndRepairs",
+        "so many drafts, and so many repairs a place",
+        cards=(75,),
+    ),
     "search.uct": Row("askesis.search.select:UCT", "down by value and how seldom it was tried"),
     "search.puct": Row(
         "askesis.search.select:PUCT",
@@ -487,6 +552,9 @@ PARTS: dict[str, Row] = {
         "answers",
         ("answer",),
     ),
+    "search.misread": Row(
+        "askesis.search.misread:Misread", "the verifier with errors", "answers", ("answer",)
+    ),
     "search.paid": Row(
         "askesis.search.evaluate:Paid", "the world's rewards on the way", "answers", ("turns",)
     ),
@@ -494,6 +562,12 @@ PARTS: dict[str, Row] = {
         "askesis.search.evaluate:ValueHead", "a value head", "none", ("value",), (0, 16, 24, 178)
     ),
     "search.judged": Row("askesis.search.evaluate:Judged", "a judge that is a function"),
+    "search.by_judge": Row(
+        "askesis.search.by_judge:ByJudge",
+        "a judge of attempts, read at every place",
+        "none",
+        cards=(0, 133),
+    ),
     "search.confidence": Row(
         "askesis.search.evaluate:Confidence",
         "the policy's own probability of the way",
@@ -523,6 +597,13 @@ PARTS: dict[str, Row] = {
         "attempts told to look again at token budgets that grow",
         cards=(20,),
     ),
+    "explore.error_tree": Row(
+        "askesis.explore.error_tree:ErrorTree",
+        "answers, and completions of them from around first errors, as a tree",
+        "answers",
+        ("answer",),
+        (135,),
+    ),
     "judge.first_error": Row(
         "askesis.judge.first_error:FirstError",
         "the step from which nothing comes out right, found by halves",
@@ -537,8 +618,8 @@ PARTS: dict[str, Row] = {
     ),
     "select.tree_pairs": Row(
         "askesis.select.tree_pairs:TreePairs",
-        "pairs out of trees: sibling steps, attempts that part, drafts with their repairs",
-        cards=(24, 75, 142, 149),
+        "pairs out of trees: sibling steps, ways, answers, drafts with their repairs",
+        cards=(24, 75, 142, 149, 151),
     ),
     "select.tree_leaves": Row(
         "askesis.select.tree_leaves:TreeLeaves",
@@ -1147,6 +1228,53 @@ PARTS: dict[str, Row] = {
         "askesis.judge.steps.aggregated:Aggregated",
         "an attempt by its steps: the least, product, last, mean or sum",
         cards=(133, 171),
+    ),
+    "judge.steps.branches": Row(
+        "askesis.judge.steps.branches:BranchLabels",
+        "steps by whether anybody went on from them and came out right",
+        "answers",
+        ("answer",),
+        (172,),
+    ),
+    "explore.branches": Row(
+        "askesis.explore.branches:Branches",
+        "drafts, and wrong ones finished again from behind each step",
+        "answers",
+        ("answer",),
+        (172,),
+    ),
+    "explore.refine": Row(
+        "askesis.explore.refine:Refine",
+        "doubted drafts refined as a whole and from their first wrong step, as heads see it",
+        "none",
+        cards=(172,),
+    ),
+    "select.refine_lessons": Row(
+        "askesis.select.refine_lessons:RefineLessons",
+        "wrong drafts with another answer, or with their good steps gone on, for refiners",
+        cards=(172,),
+    ),
+    "select.draft_pairs": Row(
+        "askesis.select.repair_trees:DraftPairs",
+        "a failed draft against its own repair that came right",
+        cards=(75,),
+    ),
+    "select.repairs_that_won": Row(
+        "askesis.select.repair_trees:RepairsThatWon",
+        "what a refiner read and said where its repair came right",
+        cards=(75,),
+    ),
+    "select.drafts": Row(
+        "askesis.select.drafts:Drafts",
+        "another selector, shown only what nobody helped with",
+        cards=(172,),
+    ),
+    "measure.refinements": Row(
+        "askesis.measure.refinements:Refinements",
+        "when, where and how refining helps, against as many plain drafts",
+        "answers",
+        ("answer",),
+        (172,),
     ),
     "judge.process_reward": Row(
         "askesis.judge.process_reward:ProcessReward",

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -33,7 +32,7 @@ from askesis.lab.warm_start import WarmStart, warm_model
 from askesis.plan import ModelSpec
 from benchmarks.diagnose_judging import Study, judged
 from benchmarks.diagnose_page import page
-from benchmarks.machine import describe
+from benchmarks.machine import commit, describe
 
 RESULTS = Path(__file__).parents[1] / "results"
 FOLDER = Path("runs") / "diagnose"
@@ -249,7 +248,7 @@ def write(
     about = {
         "command": "python -m benchmarks.diagnose_study",
         "date": date.today().isoformat(),
-        "commit": _commit(),
+        "commit": commit(),
         "machine": describe(),
         "num_pairs": len(study.pairs),
         "num_runs": int(study.gains.size),
@@ -281,12 +280,6 @@ def write(
     else:
         write_gains(gains, given.results / "gains.json")
     _say(f"written to {given.results / 'diagnose.md'}")
-
-
-def _commit() -> str:
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    found = subprocess.run(command, capture_output=True, text=True, cwd=RESULTS, check=False)
-    return found.stdout.strip() or "unknown"
 
 
 def _say(line: str) -> None:

@@ -30,7 +30,7 @@ from askesis.lab.looks.kinds import KINDS
 from askesis.store.run_store import RunStore
 from benchmarks.evidence_page import page
 from benchmarks.evidence_plan import NOTHING, RESULTS, START, Comparison, EvidencePlan, read_plan
-from benchmarks.machine import describe
+from benchmarks.machine import commit, describe
 
 FOLDER = Path("runs") / "evidence"
 
@@ -200,7 +200,7 @@ def write(plan: EvidencePlan, runs: Runs, comparisons: list[dict[str, Any]], fol
     metrics = sorted({plan.metric, *plan.beside, *(c.metric for c in plan.comparisons)})
     whole: dict[str, Any] = {
         "command": f"python -m benchmarks.evidence {plan.name}",
-        "commit": _commit(),
+        "commit": commit(),
         "date": date.today().isoformat(),
         "machine": describe(),
         "claim": plan.claim,
@@ -210,6 +210,7 @@ def write(plan: EvidencePlan, runs: Runs, comparisons: list[dict[str, Any]], fol
         "tasks": plan.tasks,
         "attempts": plan.attempts,
         **({"look": plan.look, "look_options": dict(plan.look_options)} if seen_as(plan) else {}),
+        **({"look_world": plan.look_world} if plan.look_world else {}),
         **({"starts": _starts(plan)} if plan.starts else {}),
         "comparisons": comparisons,
         "arms": {name: _arm(plan, name, runs, metrics, folder) for name in plan.arms},
@@ -292,12 +293,6 @@ def _attempted(run: Path) -> list[list[float]]:
         [spent[part[-1]["round"]], round(sum(r["value"] for r in part) / len(part), 4)]
         for part in parts
     ]
-
-
-def _commit() -> str:
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    found = subprocess.run(command, capture_output=True, text=True, cwd=RESULTS, check=False)
-    return found.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":

@@ -67,13 +67,15 @@ def page(name: str, whole: Mapping[str, Any]) -> str:
 
 
 def _seen_as(whole: Mapping[str, Any]) -> list[str]:
-    """What kind of look gave the metrics, where it is not simply answers that were verified."""
+    """What kind of look gave the metrics, where it is not simply answers that were verified, and
+    on which world, where it is not the arms' own."""
+    place = [f"Claim tasks are of `{whole['look_world']}`."] if "look_world" in whole else []
     if "look" not in whole:
-        return []
+        return place
     told = ", ".join(f"{k} {v!r}" for k, v in whole["look_options"].items())
     what = f"The metrics are those of the look `{whole['look']}`"
     said = f"(`askesis/lab/looks` says what each of them is){_KINDS_SAY[whole['look']]}"
-    return [what + (f" with {told}" if told else ""), said]
+    return [what + (f" with {told}" if told else ""), said, *place]
 
 
 def _verdicts(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:

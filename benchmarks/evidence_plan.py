@@ -12,6 +12,7 @@ tasks = 1000                           # claim tasks
 attempts = 4                           # at each
 look = "answers"                       # or another kind of `askesis.lab.arm.Look`
 look_options = {num_turns = 5}         # of that kind
+look_world = "countdown?difficulty=1"  # another world than the arms' own, such as a held-out family
 beside = ["turn1"]                     # metrics that the page shows beside, where not the usual
 start = "asked"                        # of all arms that name no other; without, the warm start
 
@@ -56,6 +57,7 @@ _USUAL: dict[str, Any] = {
     "attempts": 4,
     "look": "answers",
     "look_options": {},
+    "look_world": "",
 }
 
 
@@ -102,6 +104,7 @@ class EvidencePlan:
     starts: Mapping[str, Arm]
     arms: Mapping[str, ArmPlan]
     comparisons: tuple[Comparison, ...]
+    look_world: str = ""
 
     def trials(self, arm: ArmPlan) -> list[Arm]:
         """The arm's tuning runs, scored on decide tasks; none where there is nothing to choose."""
@@ -116,7 +119,8 @@ class EvidencePlan:
         return [self._arm(arm, trial, seed, look) for seed in seeds]
 
     def _look(self, role: str, num_tasks: int, num_attempts: int) -> Look:
-        return Look(role, num_tasks, num_attempts, kind=self.look, options=self.look_options)
+        return Look(role, num_tasks, num_attempts, world=self.look_world, kind=self.look,
+                    options=self.look_options)  # fmt: skip
 
     def _arm(self, arm: ArmPlan, trial: Mapping[str, str], seed: int, look: Look) -> Arm:
         options = {"world": arm.world, **arm.options, **trial}
@@ -171,7 +175,7 @@ def read_plan(name: str, folder: Path = RESULTS) -> EvidencePlan:
     return EvidencePlan(
         name, found["claim"], str(found.get("source", "")), found["metric"], tuple(found["seeds"]),
         tuple(found["more_seeds"]), budget, found["tasks"], found["attempts"], found["look"],
-        look_options, beside, starts, arms, comparisons,
+        look_options, beside, starts, arms, comparisons, found["look_world"],
     )  # fmt: skip
 
 

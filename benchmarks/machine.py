@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,13 @@ def describe() -> dict[str, Any]:
         "transformers": transformers.__version__,
         "torch_threads": torch.get_num_threads(),
     }
+
+
+def commit() -> str:
+    """The commit of this checkout, "unknown" outside of one."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    found = subprocess.run(command, capture_output=True, text=True, cwd=RESULTS, check=False)
+    return found.stdout.strip() or "unknown"
 
 
 def write(name: str, figures: dict[str, Any], command: str) -> Path:

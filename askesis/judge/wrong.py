@@ -12,7 +12,7 @@ import numpy as np
 from askesis.errors import ConfigError, must_fit
 from askesis.judge.verifier import Verifier
 from askesis.plan import Parts, Plan
-from askesis.records import Group, StopReason, Task, Verdict
+from askesis.records import Group, Start, StopReason, Task, Verdict
 from askesis.requests import Checked
 from askesis.rng import uniforms
 
@@ -37,8 +37,8 @@ class Wrong:
     those of parts that others ask for by name keep it.
 
     Steps are told as they are. Explorers that look at the truth themselves (`Repair`, `SelfCorrect`
-    with several revisions) still see the truth. Measures are of the truth, so `Audit` shows the
-    errors.
+    with several revisions) still see the truth, unless they say `asks_truth` (`Misled`). Measures
+    are of the truth, so `Audit` shows the errors.
     """
 
     inner: Any = field(default_factory=Verifier)
@@ -70,6 +70,28 @@ class Wrong:
         said = {a.id for a in group.attempts if a.text and a.stop is not StopReason.FAILED}
         turned = [erring.turned(v) if v.about.attempt in said else v for v in found]
         return [replace(v, judge=f"wrong-{v.judge}") for v in turned]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Misled:
+    """An explorer that makes labels by asking the world, for whom its verifier errs as for `Wrong`.
+
+    inner: the explorer; false_pass, false_fail: as there. The errors are its own: a judge who looks
+    at the same attempts afterwards errs elsewhere.
+    """
+
+    inner: Any
+    false_pass: float = 0.1
+    false_fail: float = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _HEARS:
+            return getattr(object.__getattribute__(self, "inner"), name)
+        raise AttributeError(name)
+
+    async def explore(self, ctx: Any, start: Start) -> Any:
+        erring = _Erring(ctx, start.key, self.false_pass, self.false_fail, 1.0)
+        return await self.inner.explore(erring, start)
 
 
 class _Erring:
@@ -119,16 +141,20 @@ def _signed(verdict: Verdict) -> Verdict:
 
 
 def with_wrong_judges(plan: Plan, false_pass: float = 0.0, false_fail: float = 0.0) -> Plan:
-    """The plan with every judge of its phases wrong at these rates.
+    """The plan with every judge of its phases wrong at these rates, and every explorer misled that
+    says `asks_truth`.
 
     Raises ConfigError where nothing is judged.
     """
     phases, num = [], 0
     for phase in plan.phases:
-        judge = phase.parts.get("judge")
+        judge, explore = phase.parts.get("judge"), phase.parts.get("explore")
+        rates = {"false_pass": false_pass, "false_fail": false_fail}
         if judge is not None:
-            wrong = Wrong(inner=judge, false_pass=false_pass, false_fail=false_fail)
-            phase = replace(phase, parts=Parts(**{**phase.parts, "judge": wrong}))
+            parts = {**phase.parts, "judge": Wrong(inner=judge, **rates)}
+            if getattr(explore, "asks_truth", False):
+                parts["explore"] = Misled(inner=explore, **rates)
+            phase = replace(phase, parts=Parts(**parts))
             num += 1
         phases.append(phase)
     if not num:

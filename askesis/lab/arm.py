@@ -70,8 +70,9 @@ class Arm:
     trained_tokens, updates, seconds); the run goes on until the first is reached, and without any
     until its recipe's end.
     num_snapshots: snapshots on the way, at equal parts of the budget (0: only the ends). start: key
-    of an arm beside this one with whose last weights the model begins, "" for the recipe's own
-    start; a stretch that many arms begin with is then made once.
+    of an arm beside this one with whose last weights the model begins (and others of the same
+    name, such as a critic), "" for the recipe's own start; a stretch that many arms begin with is
+    then made once.
     """
 
     name: str
@@ -175,7 +176,7 @@ def _improve(arm: Arm, folder: Path, say: Callable[[str], None]) -> tuple[float,
         limits = [(f"budget.{k.replace('_', '-')}", str(v)) for k, v in arm.budget.items()]
         ends = not arm.budget or any(k == "rounds" for k, _ in arm.options)
         rounds = [] if ends else _last_phase(arm)
-        model = [("model", _started(folder.parent / arm.start))] if arm.start else []
+        model = _started(folder.parent / arm.start, arm) if arm.start else []
         given = [*rounds, *model, *arm.options, *limits, ("seed", str(arm.seed))]
         run = begin(plan_for(arm.recipe, given), path, say=say, **options)
     try:
@@ -188,16 +189,27 @@ def _improve(arm: Arm, folder: Path, say: Callable[[str], None]) -> tuple[float,
     return before + time.process_time() - began, reason
 
 
-def _started(folder: Path) -> str:
-    """The weights that a finished arm ended with. Raises RunError where it is not finished."""
+def _started(folder: Path, arm: Arm) -> list[tuple[str, str]]:
+    """Options that let the arm's models begin with the weights a finished arm ended with: the one
+    that speaks, and others of the same name that learnt there. Raises RunError where it is not
+    finished."""
     from askesis.config import from_tree
+    from askesis.lab.begin import plan_for
     from askesis.lab.snapshots import resolve, speaking_model
     from askesis.store.run_store import RunStore
 
     read_result(folder)
+    wanted = plan_for(arm.recipe, arm.options).models
+    found = []
     with RunStore.open(folder / "run") as store:
-        row = resolve(store, "last", speaking_model(from_tree(store.config)))
-    return str(Path(row["path"]).resolve())
+        plan: Any = from_tree(store.config)
+        speaks = speaking_model(plan)
+        for name, spec in plan.models.items():
+            if name == speaks or (name in wanted and spec.trainable):
+                path = Path(resolve(store, "last", name)["path"]).resolve()
+                option = "model" if name == speaks else f"models.{name}.source"
+                found.append((option, str(path)))
+    return found
 
 
 def _last_phase(arm: Arm) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +16,32 @@ def looked(
 ) -> ArmResult:
     """Score what the arm's look asks for. reason: why its run stopped."""
     from askesis.config import from_tree
-    from askesis.lab.snapshots import kept, resolve, speaking_model
+    from askesis.lab.looks.kinds import beside, looked_at
+    from askesis.lab.snapshots import kept, resolve
     from askesis.store.run_store import RunStore
 
     path = folder / "run"
     store = RunStore.open(path)
     try:
-        model = speaking_model(from_tree(store.config))
+        model = looked_at(from_tree(store.config), arm.look)
         rows = kept(store, model)
         last = resolve(store, "last", model)  # after a revert not the youngest
+        if arm.look.snapshots == "ends":
+            rows = [rows[0], last] if len(rows) > 1 else rows
+        elif arm.look.snapshots == "none":
+            rows = []
+        others = [list(beside(store, arm.look, row).values()) for row in rows]
         rounds = store.rounds()
         measured = _measured(store)
         alarms = tuple({"round": e["round"], **e["data"]} for e in store.events("alarm"))
     finally:
         store.close()
-    first = rows[0]
-    if arm.look.snapshots == "ends":
-        rows = [rows[0], last] if len(rows) > 1 else rows
-    elif arm.look.snapshots == "none":
-        rows = []
     spent = dict(_spending(rounds))
     points = []
-    for row in rows:
+    for row, more in zip(rows, others, strict=True):
         say(f"scoring {row['id']} on {arm.look.num_tasks:,} {arm.look.role} tasks")
         after = max((n for n in spent if n < row["round"]), default=-1)  # rounds before it
-        points.append(_point(arm, folder, row, spent.get(after, {}), first))
+        points.append(_point(arm, folder, row, spent.get(after, {}), more))
     whole = dict(spent[max(spent)]) if spent else {}
     whole["core_seconds"] = core_seconds
     return ArmResult(arm, reason, whole, tuple(points), tuple(measured), alarms)
@@ -51,10 +52,13 @@ def _point(
     folder: Path,
     row: Mapping[str, Any],
     spent: Mapping[str, float],
-    first: Mapping[str, Any],
+    others: Sequence[Mapping[str, Any]],
 ) -> Point:
-    """Score one snapshot, or take it from where the same weights were scored the same way."""
-    place = folder.parent / "scores" / f"{_weights(Path(row['path']), arm, first)}.json"
+    """Score one snapshot, or take it from where the same weights were scored the same way.
+
+    others: snapshots that the look opens beside it.
+    """
+    place = folder.parent / "scores" / f"{_weights(arm, row, *others)}.json"
     if place.exists():
         found = json.loads(place.read_text())
     else:
@@ -104,12 +108,11 @@ def _looked_at(arm: Arm, folder: Path, row: Mapping[str, Any]) -> dict[str, Any]
 _SEEN = {"answers": _scored, "pairs": _ranked}
 
 
-def _weights(path: Path, arm: Arm, first: Mapping[str, Any]) -> str:
+def _weights(arm: Arm, *rows: Mapping[str, Any]) -> str:
     """Names weights together with the look at them and the world they are looked at on."""
     digest = hashlib.blake2b(digest_size=12)
-    _add_files(digest, path)
-    if arm.look.kind == "sharpness":  # whose favourites are looked for
-        _add_files(digest, Path(first["path"]))
+    for row in rows:
+        _add_files(digest, Path(row["path"]))
     world = arm.look.world or dict(arm.options).get("world") or f"of {arm.recipe}"
     digest.update(json.dumps([arm.look.plain(), world]).encode())
     return digest.hexdigest()

@@ -30,6 +30,7 @@ from askesis.worlds.open import open_world
 
 AUDIT_SEED = 1_000_033  # the same attempts and bootstrap draws for everybody who looks
 NUM_PROBES = 8  # tasks on which a world shows that it can still tell right from wrong
+NUM_WRITERS = 32  # answers tried there of a world whose writers are not always right
 
 
 @dataclass(frozen=True)
@@ -189,8 +190,9 @@ class _Truth:
 
     def _probe(self, task: Task) -> None:
         rng = np.random.default_rng(AUDIT_SEED)
-        shown = self.world.demonstrate(task, rng)
-        if shown is None or self.world.verify(task, shown).score < 1:
+        is_sure = "demonstration" in self.world.truth  # else a writer's, right or not
+        shown = (self.world.demonstrate(task, rng) for _ in range(1 if is_sure else NUM_WRITERS))
+        if not any(s is not None and self.world.verify(task, s).score >= 1 for s in shown):
             raise RunError(
                 f"tasks of world {self.world.id!r} were kept without what it needs to verify them",
                 hint="audit a run of a recipe that uses answers, or another world",

@@ -40,7 +40,7 @@ def critic_phase(rounds: int, min_success: float) -> tuple[Phase, ...]:
     answers = SelfCorrect(num_attempts=4, num_revisions=4, until_right=True, instruction="{step}")
     critic = FeedbackLessons(terms=("feedback",), min_success=min_success)
     actor = FeedbackLessons(terms=("refined", "direct"), max_per_task=2)
-    learn = Learn(epochs=2, schedule="cosine")
+    learn = Learn(epochs=2, batch_tokens=2048, schedule="cosine")  # both are new to them
     parts = Parts(
         tasks=Uniform(num=256),
         explore=answers,

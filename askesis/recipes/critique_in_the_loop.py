@@ -10,6 +10,7 @@ from askesis.measure.groups import Groups
 from askesis.measure.tail import Tail
 from askesis.plan import ModelSpec, Parts, Phase, Plan, RoleSpec, Until
 from askesis.recipes.critic_phase import TAUGHT, critic_phase
+from askesis.retain.replay import Replay
 from askesis.select.refined import Refined
 from askesis.tasks.uniform import Uniform
 
@@ -22,7 +23,8 @@ def critique_in_the_loop(
     critic_rounds: int = 4,
 ) -> Plan:
     """Attempts; a critic says of failed ones which step is wrong; a refinement; what is right in
-    the end is learnt from the task alone, each round from the weights before the first.
+    the end is learnt from the task alone, each round from the weights before the first, with what
+    earlier rounds found.
 
     num_attempts: N. num_refinements: after each critique, of which the best is kept; 0, with twice
     the attempts, is the control. min_success: share of refinements that a teacher's feedback must
@@ -40,15 +42,17 @@ def critique_in_the_loop(
         critic_tokens=32,
     )
     start = TAUGHT if critic_rounds else "base"
+    learn = Learn(start=start, optimizer="reset", epochs=2, batch_tokens=2048, schedule="cosine")
     parts = Parts(
         tasks=Uniform(num=512),
         explore=explore,
         judge=TurnVerifier(),
         select={"policy": Refined(slack=slack)},
-        learn={"policy": Learn(start=start, optimizer="reset", schedule="cosine")},
+        learn={"policy": learn},
     )
     measure = (Groups(), Ability(num_bins=4), Tail())
-    main = Phase(parts=parts, measure=measure, until=Until(rounds=3))
+    found = (Replay(rounds=1000, fraction=0.8),)  # tasks are fresh: else only the last round counts
+    main = Phase(parts=parts, measure=measure, retain=found, until=Until(rounds=3))
     models = {"policy": ModelSpec(), "critic": ModelSpec(trainable=critic_rounds > 0)}
     roles = {"policy": RoleSpec(), "critic": RoleSpec(model="critic")}
     phases = (*critic_phase(critic_rounds, min_success), main)

@@ -32,7 +32,7 @@ def imitate_explore_improve(
     None for all. max_tokens: of an attempt.
     """
     grown = GrownSet()
-    anew = Learn(start="base", optimizer="reset", epochs=5, schedule="cosine")
+    anew = Learn(start="base", optimizer="reset", epochs=5, batch_tokens=1024, schedule="cosine")
     seeds = Parts(
         tasks=Uniform(num=num_seeds),
         explore=Demonstrate(habit=habit),

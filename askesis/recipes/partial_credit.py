@@ -17,7 +17,7 @@ from askesis.tasks.uniform import Uniform
 def partial_credit(
     credit: Literal["partial", "right", "reference"] = "partial",
     beta: float = 0.25,
-    num_attempts: int = 1,
+    num_attempts: int = 4,
 ) -> Plan:
     """Beside its reference solution every task keeps the right solutions that the model finds, and
     beginnings that lead to a state on the way of one; attempts go on from those. All are learnt.
@@ -34,7 +34,7 @@ def partial_credit(
         explore=explore,
         judge=Verifier(),
         select={"policy": SolutionPool(credit=credit)},
-        learn={"policy": Learn(objectives=(SetLikelihood(beta=beta),))},
+        learn={"policy": Learn(objectives=(SetLikelihood(beta=beta),), batch_tokens=2048)},
     )
     phase = Phase(parts=parts, measure=(Ability(),), until=Until(rounds=32), round=pooled_round)
     return Plan(recipe="partial_credit", phases=(phase,))

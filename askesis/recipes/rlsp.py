@@ -13,13 +13,16 @@ from askesis.recipes.ppo import ppo
 from askesis.select.outcomes import Outcomes
 
 
-def rlsp(alpha: float = 0.8, gamma: float = 0.8, kl_coef: float = 0.02) -> Plan:
+def rlsp(
+    alpha: float = 0.8, gamma: float = 0.8, kl_coef: float = 0.02, lambda_: float = 1.0
+) -> Plan:
     """PPO whose reward is a mixture of being right and of having tried different steps.
 
     alpha: share of being right; 1 is PPO. gamma: how slowly the bonus for steps saturates.
-    kl_coef: beta, of the distance from the first model, in the reward.
+    kl_coef: beta, of the distance from the first model, in the reward. lambda_: of generalised
+    advantage estimation; below 1 the end of an answer gets more of the credit than its beginning.
     """
-    plan = ppo(kl_coef=kl_coef)
+    plan = ppo(kl_coef=kl_coef, lambda_=lambda_)
     (phase,) = plan.phases
     judge, select = SearchBonus(alpha=alpha, gamma=gamma), Outcomes(judge="search-bonus")
     parts = Parts(**{**phase.parts, "judge": judge, "select": {"policy": select}})

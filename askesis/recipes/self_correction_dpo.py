@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 from askesis.explore.turns import AGAIN, SelfCorrect
 from askesis.judge.turns import TurnVerifier
 from askesis.learn.learner import Learn
@@ -10,6 +12,7 @@ from askesis.measure.ability import Ability
 from askesis.measure.correction import Correction
 from askesis.plan import Parts, Phase, Plan, Until
 from askesis.recipes.second_answer import second_answer_phase
+from askesis.select.pairs import BestAndWorst
 from askesis.select.turn_pairs import TurnPairs, Which
 from askesis.tasks.uniform import Uniform
 
@@ -20,6 +23,7 @@ def self_correction_dpo(
     beta: float = 0.1,
     nll_coef: float = 0.1,
     which: Which = "both",
+    pairs: Literal["turns", "independent"] = "turns",
     second_answer: int = 512,
     instruction: str = AGAIN,
 ) -> Plan:
@@ -27,6 +31,8 @@ def self_correction_dpo(
     both as answers to the task alone.
 
     beta: of DPO. nll_coef: of the likelihood of what is chosen. which: both, mended or spoilt.
+    pairs: independent is the control: nobody is asked twice; of twice as many first answers to a
+    task a right one and a wrong one, drawn at random, are a pair.
     second_answer: tasks of the phase that makes a second turn possible; 0 leaves it out.
     instruction: what is said between the answers.
     """
@@ -37,14 +43,19 @@ def self_correction_dpo(
         learning_rate=1e-4,
         schedule="cosine",
     )
+    again = pairs == "turns"
     explore = SelfCorrect(
-        num_attempts=num_attempts, temperature=temperature, instruction=instruction
+        num_attempts=num_attempts if again else 2 * num_attempts,
+        num_turns=2 if again else 1,
+        temperature=temperature,
+        instruction=instruction,
     )
+    select: Any = TurnPairs(which=which) if again else BestAndWorst(rejected="random")
     parts = Parts(
         tasks=Uniform(num=256),
         explore=explore,
         judge=TurnVerifier(),
-        select={"policy": TurnPairs(which=which)},
+        select={"policy": select},
         learn={"policy": learn},
     )
     measure = (Ability(), Correction())

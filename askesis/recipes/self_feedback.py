@@ -37,10 +37,11 @@ def self_feedback(
     share from the first phase.
     """
     lessons = FeedbackLessons(direct_coef=direct_coef, max_per_task=2)
-    twice, shown = Learn(epochs=2, schedule="cosine"), AgainstDemonstration(num_attempts=2)
+    learn = Learn(epochs=4, batch_tokens=2048, schedule="cosine")  # a way of talking that is new
+    shown = AgainstDemonstration(num_attempts=2)
     meta = Parts(
         tasks=Uniform(num=num_labelled), explore=shown, judge=Verifier(),
-        select={"policy": lessons}, learn={"policy": twice},
+        select={"policy": lessons}, learn={"policy": learn},
     )  # fmt: skip
     judge: Any = OwnFeedback() if filter_by == "feedback" else SelfConsistency()
     least, turns = None if filter_by == "none" else 1.0, 2 if refine else 1

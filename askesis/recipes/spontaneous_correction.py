@@ -45,8 +45,8 @@ def spontaneous_correction(
 
     measure = (Groups(), Ability(), Spontaneous())
     shown = AgainstDemonstration(num_attempts=2)
-    twice = Learn(epochs=2, batch_tokens=2048, schedule="cosine")  # a way of writing that is new
-    taught = parts(num_taught or 1, "demonstration", shown, twice)
+    learn = Learn(epochs=4, batch_tokens=2048, schedule="cosine")  # a way of writing that is new
+    taught = parts(num_taught or 1, "demonstration", shown, learn)
     first = Phase(name="taught", parts=taught, measure=measure, until=Until(rounds=1))
     again = SampleAttempts(num_attempts=num_attempts)
     own = parts(256, "own", again, Learn(learning_rate=3e-4))

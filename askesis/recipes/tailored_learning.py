@@ -37,7 +37,7 @@ def tailored_learning(
         lessons=Lessons(lesson=lesson, num=num_lessons),
         teach=Teach(),
         select={"policy": Taught(reflect=reflect)},
-        learn={"policy": Learn(objectives=objectives, learning_rate=3e-4)},
+        learn={"policy": Learn(objectives=objectives, epochs=4, learning_rate=3e-4)},
     )
     measure = (Groups(), Ability())
     phase = Phase(parts=parts, measure=measure, until=Until(rounds=16), round=school_round)

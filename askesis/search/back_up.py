@@ -65,9 +65,20 @@ class OfChildren:
     """A place's value is the mean of its children's by their visits, V = sum N_c V_c / sum N_c; one
     whose children were never visited keeps its own. Card [0].
 
+    keep: how much of its present value a place keeps whenever a number passes, in [0, 1):
+
+            V <- keep V + (1 - keep) sum N_c V_c / sum N_c
+
+        With 0.5 a right end below does not make a beginning worth 1 (card [151]).
+
     The first number for a place is its own value; walking to it again counts a visit and changes
     nothing, so an end weighs as often as it is walked to.
     """
+
+    keep: float = 0.0
+
+    def __post_init__(self) -> None:
+        must_fit(self, {"keep": (0 <= self.keep < 1, "in [0, 1)")})
 
     def back_up(self, grown: Grown, place: Place, number: float) -> None:
         place.value = number if place.value is None else place.value
@@ -76,4 +87,7 @@ class OfChildren:
             passed = [c for c in grown.children(at) if c.visits]
             num = sum(c.visits for c in passed)
             if num:
-                at.value = sum(c.visits * (c.value or 0.0) for c in passed) / num
+                mean = sum(c.visits * (c.value or 0.0) for c in passed) / num
+                at.value = (
+                    mean if at.value is None else self.keep * at.value + (1 - self.keep) * mean
+                )

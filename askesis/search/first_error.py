@@ -20,6 +20,7 @@ from askesis.search.said import joined
 from askesis.steps import SEPARATORS, Span, steps_of, turns_up_to
 
 Value = Callable[[int], Awaitable[float]]  # prefix of so many steps -> share of right completions
+LAZY = {"lazy": True}  # matters only where something is found to search
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +63,40 @@ async def one_by_one(num_steps: int, value: Value) -> Lost:
 
 @dataclass(slots=True)
 class Prefix:
-    """A place from which answers were completed. `steps` are their tokens from the root on, so that
-    equal prefixes are one; `share` the right share of its completions."""
+    """A place from which answers were completed: `turns` is what had been said there, one open turn
+    or none. share: of its completions, the right ones. visits: how often it was popped. ends: its
+    completions with their scores. wrong: those that are wrong and were not popped yet, whole."""
 
     turns: tuple[Turn, ...]
     num_steps: int
     parent: int
     share: float
     visits: int = 0
-    wrong: list[Attempt] = field(default_factory=list)  # completions that are wrong, not taken yet
+    ends: list[tuple[Turn, float]] = field(default_factory=list)
+    wrong: list[Attempt] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """A completion that was popped, whole, and the step that was found to have lost it, counted
+    from its own first one."""
+
+    attempt: Attempt
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grove:
+    """A finished tree of prefixes, the empty one first; equal ones are one.
+
+    searched: what was popped, in order. num_tokens: of all completions. is_exhausted: whether
+    nothing was left to be popped.
+    """
+
+    prefixes: list[Prefix]
+    searched: list[Searched]
+    num_tokens: int
+    is_exhausted: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,13 +120,13 @@ class Omega:
 
     num_rollouts: int = 8
     num_searches: int = 4
-    alpha: float = 0.5
-    beta: float = 0.9
-    length: float = 500.0
-    exploration_coef: float = 0.125
+    alpha: float = field(default=0.5, metadata=LAZY)
+    beta: float = field(default=0.9, metadata=LAZY)
+    length: float = field(default=500.0, metadata=LAZY)
+    exploration_coef: float = field(default=0.125, metadata=LAZY)
     temperature: float = 1.0
     max_tokens: int | None = None
-    separators: str = SEPARATORS
+    separators: str = field(default=SEPARATORS, metadata=LAZY)
     role: str = "policy"
 
     def __post_init__(self) -> None:
@@ -114,19 +140,22 @@ class Omega:
                 "length": (self.length > 0, "above 0"),
                 "exploration_coef": (self.exploration_coef >= 0, "at least 0"),
                 "temperature": (0 <= self.temperature < float("inf"), "at least 0"),
+                "max_tokens": (self.max_tokens is None or self.max_tokens >= 1, "at least 1"),
             },
         )
 
-    async def grow(self, ctx: Any, start: Start) -> tuple[list[Prefix], int]:
-        """The prefixes that were completed, the empty one first, and how many tokens it took."""
+    async def grow(self, ctx: Any, start: Start) -> Grove:
+        """All prefixes that were completed, and what was found in wrong completions."""
         grown = _Grown(self, ctx, start)
         await grown.complete((), 0, -1)
+        chosen: tuple[int, Attempt] | None = None
         for _ in range(self.num_searches):
             chosen = grown.pop()
             if chosen is None:
                 break
             await grown.halve(*chosen)
-        return grown.prefixes, grown.num_tokens
+        is_over = chosen is None and self.num_searches > 0
+        return Grove(grown.prefixes, grown.searched, grown.num_tokens, is_over)
 
 
 class _Grown:
@@ -136,6 +165,7 @@ class _Grown:
         self.part, self.ctx, self.start = part, ctx, start
         self.prefixes: list[Prefix] = []
         self.known: dict[bytes, int] = {}
+        self.searched: list[Searched] = []
         self.num_tokens = 0
 
     async def complete(self, turns: tuple[Turn, ...], num_steps: int, parent: int) -> int:
@@ -158,6 +188,7 @@ class _Grown:
         checked = await All([ctx.check(self.start.task, t.text) for t in whole])
         found = self.prefixes[index]
         found.share = sum(float(c.score) for c in checked) / len(checked)
+        found.ends = [(t, float(c.score)) for t, c in zip(said, checked, strict=True)]
         for i, (turn, c) in enumerate(zip(whole, checked, strict=True)):
             if c.score < 1:
                 name_ = f"{ctx.attempt_id(self.start, index)}.{i}"
@@ -209,7 +240,51 @@ class _Grown:
             return share
 
         if behind:
-            await by_halves(len(behind), value)
+            lost = await by_halves(len(behind), value)
+            assert lost.step is not None
+            self.searched.append(Searched(attempt, len(spans) - len(behind) + lost.step))
+
+
+async def finished(
+    ctx: Any,
+    attempt: Attempt,
+    place: tuple[int, int],
+    draws: Sequence[int],
+    *,
+    temperature: float = 1.0,
+    role: str = "policy",
+) -> list[tuple[Turn, float, int]]:
+    """An attempt finished from (turn, tokens before), which must be its last turn: each time the
+    whole answer as one turn, its score, and the tokens that are new. draws: name the noise."""
+    turn, num = place
+    turns = turns_up_to(attempt, turn, num, lambda tokens: ctx.decode(role, tokens))
+    most = int(ctx.world_of(attempt.task).max_answer_tokens)
+    sampling = Sampling(temperature, max_tokens=max(1, most - num))
+    said: Sequence[Turn] = await All(
+        [
+            ctx.say(role, attempt.start, turns, attempt=attempt.id, draw=draw, sampling=sampling)
+            for draw in draws
+        ]
+    )
+    whole = [joined([*turns[turn:], t]) for t in said]
+    checked = await All([ctx.check(attempt.task, t.text) for t in whole])
+    return [
+        (t, float(c.score), len(new.tokens)) for t, c, new in zip(whole, checked, said, strict=True)
+    ]
+
+
+async def completed(
+    ctx: Any,
+    attempt: Attempt,
+    place: tuple[int, int],
+    draws: Sequence[int],
+    *,
+    temperature: float = 1.0,
+    role: str = "policy",
+) -> list[tuple[float, int]]:
+    """As `finished`, without the answers: the score of each, and its new tokens."""
+    found = await finished(ctx, attempt, place, draws, temperature=temperature, role=role)
+    return [(score, num_tokens) for _, score, num_tokens in found]
 
 
 async def lost_at(
@@ -236,27 +311,17 @@ async def lost_at(
         )
     decode = lambda tokens: ctx.decode(role, tokens)
     spans = steps_of(attempt, decode, separators, role)
-    most = int(ctx.world_of(attempt.task).max_answer_tokens)
     num_tokens = 0
 
     async def value(num: int) -> float:
         nonlocal num_tokens
-        turns = turns_up_to(attempt, own[0], spans[num - 1][2], decode)
-        left = max(1, most - spans[num - 1][2])
-        sampling = Sampling(temperature, max_tokens=left)
-        said: Sequence[Turn] = await All(
-            [
-                ctx.say(
-                    role, attempt.start, turns, attempt=attempt.id, draw=num * num_rollouts + i,
-                    sampling=sampling,
-                )
-                for i in range(num_rollouts)
-            ]
-        )  # fmt: skip
-        num_tokens += sum(len(t.tokens) for t in said)
-        texts = [joined([*turns[own[0] :], t]).text for t in said]
-        checked = await All([ctx.check(attempt.task, text) for text in texts])
-        return sum(float(c.score) for c in checked) / len(checked)
+        place, draws = (
+            (own[0], spans[num - 1][2]),
+            range(num * num_rollouts, (num + 1) * num_rollouts),
+        )
+        rows = await completed(ctx, attempt, place, draws, temperature=temperature, role=role)
+        num_tokens += sum(tokens for _, tokens in rows)
+        return sum(score for score, _ in rows) / len(rows)
 
     how = one_by_one if linear else by_halves
     found = await how(len(spans), value) if spans else Lost(None, {})

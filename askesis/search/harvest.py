@@ -15,7 +15,7 @@ import numpy as np
 from askesis.records import Attempt
 from askesis.trees import Node, Tree
 
-Scheme = Literal["backed", "soft", "hard", "shared", "first_error"]
+Scheme = Literal["backed", "soft", "hard", "shared", "first_error", "look_back"]
 
 
 class Valued(NamedTuple):
@@ -86,7 +86,16 @@ def values(
         with no attempt below are left out, and so are trees without a right one. Card [0].
     first_error: 1 for nodes with a right attempt below, 0 for the first on a way that has none;
         those behind it are left out, where nothing is left to be learnt. Card [129].
+    look_back: 1 where a place is worth more than what its way has fallen by, else 0; v is what the
+        search backed up, between 0 and 1:
+
+            l_1 = v_1      l_k = v_k - (l_{k-1} - v_k)      1[l_k > 0]
+
+        so that a fall counts twice and a rise is rewarded. Of every node that was visited but the
+        root; a tree in which all are alike has none. Card [151].
     """
+    if scheme == "look_back":
+        return _looked_back(tree)
     below = _ends_below(tree, outcomes)
     if scheme == "backed":
         return [Valued(n.index, n.value) for n in tree.nodes if n.visits]
@@ -128,6 +137,53 @@ def sibling_pairs(
                 if zero is None or value[better] > zero > value[worse]:
                     found.append(Pair(better, worse, by, node.index))
     return found
+
+
+def ends_apart(tree: Tree, pairs: Sequence[Pair], end_coef: float = 1.0) -> list[Pair]:
+    """Of sibling pairs those of two steps that go on, and at each place one of two that end an
+    answer: the best with the worst, its gap multiplied by `end_coef`.
+
+    The better, and the worse, of equals is the first that was made. Where a step goes on and the
+    other ends an answer, they are no pair. Card [24], with 0.3 for the ends.
+    """
+    widest: dict[int, Pair] = {}
+    for pair in pairs:
+        ends = tree.nodes[pair.better].terminal and tree.nodes[pair.worse].terminal
+        if ends and (pair.shared not in widest or pair.gap > widest[pair.shared].gap):
+            widest[pair.shared] = pair
+    found = []
+    for pair in pairs:
+        if pair == widest.get(pair.shared):
+            found.append(pair._replace(gap=pair.gap * end_coef))
+        elif not (tree.nodes[pair.better].terminal or tree.nodes[pair.worse].terminal):
+            found.append(pair)
+    return found
+
+
+def level_pairs(tree: Tree, known: Sequence[Valued], gap: float = 0.0) -> list[Pair]:
+    """Ways as far as two places of one depth and different parents, one worth more than the other
+    by more than `gap`. Card [151], with 0.8."""
+    levels: dict[int, list[Valued]] = {}
+    for one in known:
+        levels.setdefault(tree.nodes[one.node].depth, []).append(one)
+    found = []
+    for depth in sorted(levels):
+        for better, high in levels[depth]:
+            for worse, low in levels[depth]:
+                is_apart = tree.nodes[better].parent != tree.nodes[worse].parent
+                if is_apart and high - low > gap and high > low:
+                    found.append(Pair(better, worse, high - low, _last_shared(tree, better, worse)))
+    return found
+
+
+def answer_pairs(tree: Tree, outcomes: Mapping[int, float], gap: float = 0.0) -> list[Pair]:
+    """Attempts of different worth, wherever they part: whole answers to one task."""
+    return [
+        Pair(better, worse, high - low, 0)
+        for better, high in outcomes.items()
+        for worse, low in outcomes.items()
+        if high - low > gap and high > low
+    ]
 
 
 def leaf_pairs(tree: Tree, outcomes: Mapping[int, float], gap: float = 0.0) -> list[Pair]:
@@ -201,6 +257,13 @@ def balanced(
 # ---------------------------------------------------------------- inside
 
 
+def _last_shared(tree: Tree, one: int, other: int) -> int:
+    """The last node that the ways to two others have in common; 0 where they part at once."""
+    ways = ([n.index for n in tree.path(i)] for i in (one, other))
+    same = [a for a, b in zip(*ways, strict=False) if a == b]
+    return same[-1] if same else 0
+
+
 def _ends_below(tree: Tree, outcomes: Mapping[int, float]) -> list[list[int]]:
     """For each node, those at or below it in which a judged attempt ends."""
     found: list[list[int]] = [[] for _ in tree.nodes]
@@ -209,6 +272,15 @@ def _ends_below(tree: Tree, outcomes: Mapping[int, float]) -> list[list[int]]:
     for node in reversed(tree.nodes[1:]):
         found[node.parent] += found[node.index]
     return found
+
+
+def _looked_back(tree: Tree) -> list[Valued]:
+    level: dict[int, float] = {}
+    for node in tree.nodes[1:]:
+        before = level.get(node.parent, node.value)
+        level[node.index] = node.value - (before - node.value)
+    found = [Valued(n.index, float(level[n.index] > 0)) for n in tree.nodes[1:] if n.visits]
+    return found if len({one.value for one in found}) > 1 else []
 
 
 def _shared_out(

@@ -17,6 +17,8 @@ class Rollouts:
     """The mean worth of the ends that a place leads to.
 
     num: roll-outs a place, at least 1. 4 in card [16].
+    least: where given, a place at depth d has num // (d + 1), and no fewer than this, from 1 to
+        num: the further on, the surer; 20 and 5 in card [151].
     temperature: of what they say (None: the expansion's).
     keep: whether what a roll-out passes becomes part of the tree, edge by edge, and its end an
         attempt; then the number is backed up from that end, and `num` is 1.
@@ -28,6 +30,7 @@ class Rollouts:
     num: int = 1
     temperature: float | None = None
     keep: bool = False
+    least: int | None = None
 
     def __post_init__(self) -> None:
         must_fit(
@@ -36,6 +39,10 @@ class Rollouts:
                 "num": (
                     self.num >= 1 and (self.num == 1 or not self.keep),
                     "at least 1; 1 to keep",
+                ),
+                "least": (
+                    self.least is None or 1 <= self.least <= self.num,
+                    "from 1 to num, or none",
                 ),
                 "temperature": (
                     self.temperature is None or 0 <= self.temperature < float("inf"),
@@ -54,7 +61,8 @@ class Rollouts:
         if self.temperature is not None:
             sampling = replace(sampling, temperature=self.temperature)
         first = search.expand.most + place.visits * self.num
-        draws = range(first, first + self.num)
+        num = self.num if self.least is None else max(self.num // (place.depth + 1), self.least)
+        draws = range(first, first + num)
         ends = await search.edge.finish(grown, place, draws, sampling)
         if not ends:
             return Found(place, search.worst)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import exp
 
@@ -31,6 +31,21 @@ def joined(pieces: Sequence[Turn]) -> Turn:
         origin=origin,
         logp_sampling=_logp([p.logp_sampling for p in pieces], pieces),
         logp_model=_logp([p.logp_model for p in pieces], pieces),
+    )
+
+
+def piece_behind(turn: Turn, num_tokens: int, decode: Callable[[np.ndarray], str]) -> Turn:
+    """What a turn says behind its first tokens, as a piece that was said after having read them."""
+    if not num_tokens:
+        return turn
+    return replace(
+        turn,
+        text=decode(turn.tokens[num_tokens:]),
+        context=np.concatenate([turn.context, turn.tokens[:num_tokens]]).astype(np.int32),
+        tokens=turn.tokens[num_tokens:],
+        origin=None if turn.origin is None else turn.origin[num_tokens:],
+        logp_sampling=turn.logp_sampling[num_tokens:],
+        logp_model=turn.logp_model[num_tokens:],
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from askesis.errors import must_fit
 from askesis.records import StopReason, Turn
@@ -154,10 +155,13 @@ class Steps:
 
     def _allowed(self, grown: Grown, sampling: Sampling, used: int, most: int | None) -> Sampling:
         left = self.allowance(grown) - used
-        world = grown.ctx.world_of(grown.start.task)
-        until = self.until or getattr(world, "step_end", "\n")
+        until = self.until or self._end(grown.ctx.world_of(grown.start.task))
         num = left if most is None else min(left, most)
         return replace(sampling, max_tokens=num, stop=(until,))
+
+    def _end(self, world: Any) -> str:
+        """What closes a step in a world."""
+        return str(getattr(world, "step_end", "\n"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,12 +169,18 @@ class Plans(Steps):
     """Edges of a plan: lines that begin with a mark, and then the whole solution as one last edge.
 
     mark: what lines of the plan begin with. A line without it opens the solution, which is said to
-    its end within the same edge; so the search chooses among plans, and a solution is what a plan
-    came to. until, step_tokens, max_tokens: of lines, as in `Steps`; min_tokens does not matter.
+        its end within the same edge; so the search chooses among plans, and a solution is what a
+        plan came to.
+    until: what closes a line ("": what the world says with `remark_end`, or else as in `Steps`).
+    step_tokens, max_tokens: of lines, as in `Steps`; min_tokens does not matter.
+
     Card [24].
     """
 
     mark: str = field(default="#")
+
+    def _end(self, world: Any) -> str:
+        return str(getattr(world, "remark_end", super()._end(world)))
 
     def _goes_on(self, grown: Grown, place: Place, pieces: tuple[Turn, ...]) -> bool:
         if len(pieces) > 1:

@@ -75,14 +75,15 @@ class Sides:
         for group in groups:
             for better, worse in self._pairs(group):
                 num_pairs += 1
-                columns = self._numbers(better, worse, verdicts)
                 rows = [row_of(ctx, a, _speaker(a)) for a in (better, worse)]
+                if rows[0] is None or rows[1] is None:
+                    continue
+                if np.array_equal(rows[0].tokens, rows[1].tokens):
+                    num_same += 1  # before values, which may differ by rounding where texts do not
+                    continue
+                columns = self._numbers(better, worse, verdicts)
                 if columns is None:
                     num_filtered += 1
-                elif rows[0] is None or rows[1] is None:
-                    continue
-                elif np.array_equal(rows[0].tokens, rows[1].tokens):
-                    num_same += 1
                 else:
                     both = (rows[0], rows[1])
                     samples.append(Sample(model, both, columns, (better.id, worse.id)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ class StepLabels:
         any. meaning: which of them: value or correctness; "" any. They must be in [0, 1].
     balance: steps below and from 0.5 on get the same weight in all, so that a head does not learn
         that most steps are right (card [129]).
+    by_place: with balance, apart among first steps, among second ones and so on, so that it does
+        not learn that early steps are right either (card [172]); a place where all labels are of
+        one kind weighs nothing.
     before: a label before the first step too, where the scores have one.
 
     For `LabelledReward(where="weight")`; `StepHead` reads the head where it learnt. Attempts
@@ -33,6 +36,7 @@ class StepLabels:
     judge: str = ""
     meaning: str = ""
     balance: bool = False
+    by_place: bool = field(default=False, metadata={"lazy": True})
     before: bool = True
 
     makes = frozenset({"weight", "label"})
@@ -67,7 +71,7 @@ class StepLabels:
                 hint="let one of judge.steps.* judge",
             )
         if balance and samples:
-            samples = _balanced(samples, np.array(labels))
+            samples = _balanced(samples, self.by_place)
         if labels:
             ctx.note("good_fraction", float(np.mean(labels)))
         ctx.note("steps", len(labels))
@@ -105,18 +109,30 @@ class StepLabels:
         return found
 
 
-def _balanced(samples: list[Sample], labels: np.ndarray) -> list[Sample]:
-    """Weights such that steps below 0.5 and the others weigh alike, one a step on average."""
-    is_good = labels >= 0.5
-    num, good = len(labels), int(is_good.sum())
-    if good in (0, num):
-        return samples
-    share = {True: num / (2 * good), False: num / (2 * (num - good))}
+def _balanced(samples: list[Sample], by_place: bool) -> list[Sample]:
+    """Weights such that steps below 0.5 and the others weigh alike, one a step on average; with
+    `by_place` among the n-th steps of all rows, for every n.
+
+    Where all are of one kind their weights stay, or with `by_place` go.
+    """
+    rows = [sample.sequences[0] for sample in samples]
+    places = [np.flatnonzero(row.columns["weight"]) for row in rows]
+    good = [row.columns["label"][at] >= 0.5 for row, at in zip(rows, places, strict=True)]
+    kinds = [np.arange(len(at)) if by_place else np.zeros(len(at), int) for at in places]
+    every, is_good = np.concatenate(kinds), np.concatenate(good)
+    factors = {}
+    for kind in set(every.tolist()):
+        here = is_good[every == kind]
+        num, right = len(here), int(here.sum())
+        if right in (0, num):
+            factors[kind] = np.full(2, 0.0 if by_place else 1.0)
+        else:
+            factors[kind] = num / (2 * np.array([num - right, right]))
     made = []
-    for sample in samples:
-        (row,) = sample.sequences
-        weight = row.columns["weight"]
-        factor = np.where(row.columns["label"] >= 0.5, share[True], share[False])
-        columns = {**row.columns, "weight": (weight * factor).astype(np.float32)}
-        made.append(Sample(sample.model, (Row(row.tokens, columns),), sources=sample.sources))
+    for sample, row, at, own, are in zip(samples, rows, places, good, kinds, strict=True):
+        weight = row.columns["weight"].copy()
+        weight[at] *= [factors[k][int(g)] for k, g in zip(are.tolist(), own, strict=True)]
+        if weight.any():
+            columns = {**row.columns, "weight": weight}
+            made.append(Sample(sample.model, (Row(row.tokens, columns),), sources=sample.sources))
     return made

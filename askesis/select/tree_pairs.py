@@ -1,4 +1,5 @@
-"""Two nodes of one tree as a pair: steps from one place, answers that part, a draft's repair."""
+"""Two nodes of one tree as a pair: steps from one place or of one depth, whole answers, answers
+that part, a draft's repair."""
 
 from __future__ import annotations
 
@@ -14,7 +15,10 @@ from askesis.records import Sequence as Row
 from askesis.search.harvest import (
     Pair,
     Scheme,
+    answer_pairs,
+    ends_apart,
     leaf_pairs,
+    level_pairs,
     repair_pairs,
     sibling_pairs,
     values,
@@ -23,7 +27,7 @@ from askesis.select.judged import model_of
 from askesis.select.trees import edge_row, judged_trees, way_row
 from askesis.trees import Tree
 
-Kind = Literal["siblings", "leaves", "repairs"]
+Kind = Literal["siblings", "levels", "answers", "leaves", "repairs"]
 LAZY = {"lazy": True}
 
 
@@ -31,11 +35,17 @@ LAZY = {"lazy": True}
 class TreePairs:
     """Pairs out of trees, the better one chosen.
 
-    kind: "siblings": two steps from one place, learnt after all before it. "leaves": two attempts
-        that share a beginning, learnt from where they part. "repairs": a failing draft and its own
-        repair, both as answers to the task itself, in trees of revisions.
-    gap: the better one is worth more by more than this, at least 0; 0.7 in card [149].
-    scheme: what steps are worth ("siblings"), see `askesis.search.harvest.values`.
+    kind: "siblings": two steps from one place, learnt after all before it. "levels": the ways to
+        two places of one depth and different parents, as far as those, and "answers": two whole
+        attempts; both learnt from the root on. "leaves": two attempts that share a beginning,
+        learnt from where they part. "repairs": a failing draft and its own repair, both as answers
+        to the task itself, in trees of revisions.
+    gap: the better one is worth more by more than this, at least 0; 0.7 in card [149], 0.8 in
+        [151].
+    scheme: what steps are worth ("siblings", "levels"), see `askesis.search.harvest.values`.
+    end_coef: of "siblings", those that end an answer are paired only among themselves, the best
+        with the worst, and their gap is multiplied by this, above 0; 0.3 in card [24] (None: they
+        are steps like others).
     zero: one of two steps is worth more than this and the other less; none: any two. 0 in card
         [24], whose values lie between -1 and 1.
     max_per_place: pairs from one place, those with the largest gaps, at least 1 (None: all).
@@ -45,13 +55,14 @@ class TreePairs:
     role: who speaks.
 
     A sample is (chosen, rejected) with the numbers margin and advantage_gap, both the difference of
-    values, and outcome, 1. Sources: cards [24], [142], [149] and [75].
+    values, and outcome, 1. Sources: cards [24], [142], [149], [151] and [75].
     """
 
     kind: Kind = field(default="siblings", metadata=LAZY)
     gap: float = field(default=0.0, metadata=LAZY)
     scheme: Scheme = field(default="backed", metadata=LAZY)
     zero: float | None = field(default=None, metadata=LAZY)
+    end_coef: float | None = field(default=None, metadata=LAZY)
     max_per_place: int | None = field(default=None, metadata=LAZY)
     max_per_tree: int | None = field(default=None, metadata=LAZY)
     balance: bool = field(default=False, metadata=LAZY)
@@ -63,13 +74,14 @@ class TreePairs:
     atom = "pair"
 
     def __post_init__(self) -> None:
-        most, place = self.max_per_tree, self.max_per_place
+        most, place, coef = self.max_per_tree, self.max_per_place, self.end_coef
         must_fit(
             self,
             {
                 "kind": (self.kind in get_args(Kind), ", ".join(get_args(Kind))),
                 "gap": (0 <= self.gap < float("inf"), "at least 0"),
                 "scheme": (self.scheme in get_args(Scheme), ", ".join(get_args(Scheme))),
+                "end_coef": (coef is None or 0 < coef < float("inf"), "above 0, or none"),
                 "max_per_place": (place is None or place >= 1, "at least 1, or none"),
                 "max_per_tree": (most is None or most >= 1, "at least 1, or none"),
             },
@@ -109,8 +121,13 @@ class TreePairs:
             return leaf_pairs(tree, outcomes, self.gap)
         if self.kind == "repairs":
             return repair_pairs(tree, outcomes, self.gap)
+        if self.kind == "answers":
+            return answer_pairs(tree, outcomes, self.gap)
         known = values(tree, outcomes, self.scheme, self.right)
-        return sibling_pairs(tree, known, self.gap, self.zero)
+        if self.kind == "levels":
+            return level_pairs(tree, known, self.gap)
+        pairs = sibling_pairs(tree, known, self.gap, self.zero)
+        return pairs if self.end_coef is None else ends_apart(tree, pairs, self.end_coef)
 
     def _few(self, pairs: list[Pair]) -> list[Pair]:
         """Of each place the pairs with the largest gaps."""
@@ -130,8 +147,8 @@ class TreePairs:
         for index in (pair.better, pair.worse):
             if self.kind == "siblings":
                 row = edge_row(tree, index, self.role)
-            elif self.kind == "leaves":
-                row = way_row(tree, index, self.role, pair.shared)
+            elif self.kind != "repairs":
+                row = way_row(tree, index, self.role, pair.shared * (self.kind == "leaves"))
             else:
                 row = _answer(tree, index, self.role)
             if row is None:

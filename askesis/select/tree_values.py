@@ -23,7 +23,7 @@ LAZY = {"lazy": True}
 class TreeValues:
     """Every prefix of a tree that has a value, with that value at its last token.
 
-    scheme: what it is: "backed", "soft", "hard", "shared" or "first_error", see
+    scheme: what it is: "backed", "soft", "hard", "shared", "first_error" or "look_back", see
         `askesis.search.harvest.values`.
     low, high: which values become the labels 0 and 1; for values that were backed up between -1 and
         1: low -1.

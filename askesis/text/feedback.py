@@ -21,7 +21,16 @@ def written_feedback(is_right: bool, steps: Sequence[float] = ()) -> str:
     if is_right:
         return RIGHT
     first = next((i for i, step in enumerate(steps, start=1) if step < 1), None)
-    return WRONG if first is None else f"step {first} is wrong"
+    return WRONG if first is None else step_feedback(first)
+
+
+def step_feedback(step: int) -> str:
+    """What is said of an answer whose `step`, counted from 1, is the first wrong one.
+
+    >>> step_feedback(2)
+    'step 2 is wrong'
+    """
+    return f"step {step} is wrong"
 
 
 def says_right(text: str) -> bool | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+_NUMBER = re.compile(r"[0-9]+")
+
 
 def split_steps(text: str, separators: str = "\n") -> list[tuple[int, int]]:
     """Spans (first, one past the last character) of the steps, white space around them left out.
@@ -33,3 +35,16 @@ def step_ends(text: str, separators: str = "\n") -> list[int]:
     """
     spans = split_steps(text, separators)
     return [first for first, _ in spans[1:]] + [len(text)] * bool(spans)
+
+
+def goes_on(step: str, rest: str) -> bool:
+    """Whether what follows a step works with its result: the last number in it stands in the rest.
+
+    A step without a number has no result that could be missed, and where nothing follows the step
+    itself is the end.
+
+    >>> goes_on("7+5=12", "12*3=36"), goes_on("7+5=13", "12*3=36"), goes_on("7+5=13", "")
+    (True, False, True)
+    """
+    numbers = _NUMBER.findall(step)
+    return not numbers or not rest.strip() or numbers[-1] in _NUMBER.findall(rest)

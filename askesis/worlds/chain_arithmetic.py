@@ -9,6 +9,15 @@ operation to the value of the line before as stated there, and states the true r
 in line 2 makes line 2 wrong, not the lines that follow from it, and a right outcome can come
 from wrong steps. All true values lie in 0 ... 199; lines that begin with "#" are remarks. A remark
 behind a line that ends in "no" ("#35 no") takes that line back: the next one stands in its place.
+
+Those who write for a warm start can be careless, so that right answers come with wrong steps:
+
+    7+5=13     a slip: 12 is stated as something else, and the rest follows from it
+    #*3        padding: a remark that says what the prompt says
+    12*3=36    a slip mended in silence: it goes on from 12, not from what was stated
+    36-9=27
+
+Both lines of a slip that is mended are wrong steps, and the outcome is right.
 """
 
 from __future__ import annotations
@@ -17,6 +26,7 @@ import re
 
 import numpy as np
 
+from askesis.errors import WorldError
 from askesis.records import Task
 from askesis.requests import Checked
 from askesis.text.limits import unreadable
@@ -29,18 +39,54 @@ from askesis.worlds.mending import mended_lines
 MAX_VALUE = 199
 MAX_OPERATIONS = 10
 MAX_ANSWER_CHARS = 4_096
+SLIPS = (1, -1, 2, 10)  # by how much a wrong value is off
 
 _LINE = re.compile(r"(-?[0-9]{1,6})[ ]*([-+*])[ ]*(-?[0-9]{1,6})[ ]*=[ ]*(-?[0-9]{1,6})")
 _VALUE = re.compile(r"-?[0-9]{1,6}")
 
 
 class ChainArithmetic(Family):
-    """difficulty: from 2 operations with operands up to 9, to MAX_OPERATIONS with up to 50."""
+    """difficulty: from 2 operations with operands up to 9, to MAX_OPERATIONS with up to 50.
+
+    How careless those are who write (in every habit, but not where they are asked to be wrong):
+    slips: probability that a line states a wrong value, in [0, 1). With any the world declares no
+        demonstration any more: what it writes is a writer's answer, right or not.
+    mended: probability that a slip is mended by the next line, in [0, 1]; in the last line none is.
+    padded: probability of a remark in front of a line that says which operation comes, in [0, 1].
+
+    Problems, their roles and what is right are the same whatever these are. WorldError where one
+    is out of range.
+    """
 
     id = "chain_arithmetic-v1"
     truth = frozenset({"answer", "steps", "demonstration", "corrections"})
     num_canonical = None  # more than 10**9 from six operations on
     max_answer_tokens = 160
+
+    def __init__(
+        self,
+        difficulty: float | None = None,
+        slips: float = 0.0,
+        mended: float = 0.5,
+        padded: float = 0.0,
+    ) -> None:
+        super().__init__(difficulty)
+        given = {"slips": slips, "mended": mended, "padded": padded}
+        for name, share in given.items():
+            if not 0 <= share <= 1 or (name == "slips" and share == 1):
+                what = f"{name} of world {type(self).id!r}"
+                expected = "in [0, 1)" if name == "slips" else "in [0, 1]"
+                raise WorldError(what, expected=expected, found=str(share))
+        self.slips, self.mended, self.padded = slips, mended, padded
+        told = [] if difficulty is None else [f"difficulty={difficulty:g}"]
+        told += [f"slips={slips:g}"] if slips else []
+        told += [f"mended={mended:g}"] if slips and mended != 0.5 else []
+        told += [f"padded={padded:g}"] if padded else []
+        self.id = type(self).id + ("?" + "&".join(told) if told else "")
+        if slips:
+            self.truth = type(self).truth - {"demonstration"}
+        if padded:
+            self.max_answer_tokens = type(self).max_answer_tokens + 6 * MAX_OPERATIONS
 
     def count(self, difficulty: float) -> int:
         """How many chains there are: ways to reach each value, operation by operation."""
@@ -143,11 +189,14 @@ class ChainArithmetic(Family):
         habits = wanted_habits(self.id, habit, HABITS)
         operations = list(task.data["operations"])
         slip = int(rng.integers(len(operations))) if wrong else -1
-        lines = chain_lines(task, slip, rng)
+        if (self.slips or self.padded) and not wrong:
+            lines = careless_lines(task, rng, self.slips, self.mended, self.padded)
+        else:
+            lines = chain_lines(task, slip, rng)
         if wrong and lines[-1].endswith(f"={chain_value(task)}"):  # the slip was multiplied away
             lines = chain_lines(task, len(operations) - 1, rng)
         if "verify" in habits:
-            last = lines[-1]
+            last = lines[-1]  # never padding, which stands in front of lines
             lines.append(f"#{last} ok")
         if "backtrack" in habits:
             # the failed line is a remark: what counts as a step starts behind it
@@ -214,7 +263,25 @@ def chain_lines(task: Task, slip: int, rng: np.random.Generator) -> list[str]:
     for i, operation in enumerate(task.data["operations"]):
         result = apply(value, operation[0], int(operation[1:]))
         if i == slip:
-            result += (1, -1, 2, 10)[int(rng.integers(4))]
+            result += SLIPS[int(rng.integers(len(SLIPS)))]
         lines.append(f"{value}{operation}={result}")
         value = result
+    return lines
+
+
+def careless_lines(
+    task: Task, rng: np.random.Generator, slips: float, mended: float, padded: float
+) -> list[str]:
+    """The lines of somebody who slips and pads at these rates; see `ChainArithmetic`."""
+    value, lines = int(task.data["first"]), list[str]()
+    operations = list(task.data["operations"])
+    for i, operation in enumerate(operations):
+        if rng.random() < padded:
+            lines.append(f"#{operation}")
+        result = stated = apply(value, operation[0], int(operation[1:]))
+        if rng.random() < slips:
+            stated += SLIPS[int(rng.integers(len(SLIPS)))]
+        lines.append(f"{value}{operation}={stated}")
+        is_mended = stated != result and i + 1 < len(operations) and rng.random() < mended
+        value = result if is_mended else stated
     return lines

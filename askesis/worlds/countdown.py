@@ -87,6 +87,7 @@ class Countdown(Family):
     num_canonical = 65_539  # the union of the levels, which overlap
     max_answer_tokens = 80
     step_end = ","
+    remark_end = ";"
 
     def count(self, difficulty: float) -> int | None:
         return level_of(difficulty).num_canonical

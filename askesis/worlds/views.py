@@ -20,7 +20,7 @@ from askesis.requests import Checked, Transition
 _OPEN = frozenset(
     {
         *("extract", "list_answers", "initial", "observe", "hardness", "difficulty", "num_tasks"),
-        *("step_end", "position"),
+        *("step_end", "remark_end", "position"),
     }
 )
 _OF_A_RUN = _OPEN | {

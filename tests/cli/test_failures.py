@@ -97,6 +97,7 @@ def test_a_full_disk_during_a_run_loses_nothing(capsys, tmp_path, monkeypatch):
         assert resumed.verify() == []
 
 
+@pytest.mark.slow
 def test_an_interrupt_in_a_stage_says_how_to_go_on(capsys, tmp_path, monkeypatch):
     from askesis.judge.verifier import Verifier
     from askesis.store.run_store import RunStore

@@ -15,6 +15,7 @@ from askesis.errors import ConfigError, WorldError
 from askesis.judge.returns import Return
 from askesis.judge.several import Several
 from askesis.judge.steps.aggregated import Aggregated
+from askesis.judge.steps.branches import BranchLabels
 from askesis.judge.steps.consensus import Consensus
 from askesis.judge.steps.critic import StepCritic
 from askesis.judge.steps.head import StepHead
@@ -114,6 +115,7 @@ JUDGES = [
     ProverAdvantage(inner=RolloutValues(num_rollouts=3)),
     ProverAdvantage(inner=StepHead(), best_of=2),
     SiblingContrast(),
+    BranchLabels(),
     StepTruth(),
     Consensus(first=RolloutValues(num_rollouts=3, label="any"), second=StepTruth()),
     StepCritic(critic="critic", num_votes=3, temperature=1.0),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from askesis.config import from_tree
 from askesis.errors import RunError
 from askesis.lab.arm import Arm, Look, finish
 from askesis.lab.snapshots import kept
@@ -20,6 +23,10 @@ START = Arm(
     Look(snapshots="none"),
 )  # fmt: skip
 OPTIONS = (WORLD, ("tasks.num", "4"), ("measure-every", "99"))
+
+
+def weights(place: Path) -> bytes:
+    return (place / "model.safetensors").read_bytes()
 
 
 def arm(seed: int) -> Arm:
@@ -43,11 +50,31 @@ def test_arms_begin_with_the_weights_that_their_start_ended_with(tmp_path, quick
         first, last = found.points
         assert len(first.figures["turn2"]) == len(last.scores) == 6
         ends.append((first.scores, first.figures))
-        weights = []
+        same = []
         for key, which in ((START.key, -1), (arm(seed).key, 0)):
             with RunStore.open(tmp_path / key / "run") as store:
-                place = kept(store)[which]["path"]
-            weights.append((place / "model.safetensors").read_bytes())
-        assert weights[0] == weights[1]
+                same.append(weights(kept(store)[which]["path"]))
+        assert same[0] == same[1]
     assert ends[0] == ends[1]  # both seeds begin with the same
     assert len(list((tmp_path / "scores").iterdir())) == 3  # and it was looked at once
+
+
+@pytest.mark.slow
+def test_a_critic_that_learnt_in_the_start_is_the_critic_of_the_arms(tmp_path, quick_warm_start):
+    few = (WORLD, ("tasks.num", "4"), ("measure-every", "99"))
+    nothing = Look(snapshots="none")
+    taught = (*few, ("critic-rounds", "1"), ("min-success", "0"), ("phases.main.until.rounds", "0"))
+    start = Arm("start taught", "critique_in_the_loop", taught, 0, {}, nothing)
+    finish(start, tmp_path / start.key, lambda line: None)
+    options = (*few, ("critic-rounds", "0"), ("rounds", "1"))
+    loop = Arm("a", "critique_in_the_loop", options, 0, {}, nothing, start=start.key)
+    finish(loop, tmp_path / loop.key, lambda line: None)
+    for model in ("policy", "critic"):
+        with RunStore.open(tmp_path / start.key / "run") as store:
+            first, last = (kept(store, model)[i]["path"] for i in (0, -1))
+        learnt = weights(first) != weights(last)  # pytest would show both
+        assert learnt
+        with RunStore.open(tmp_path / loop.key / "run") as store:
+            assert Path(from_tree(store.config).models[model].source) == last.resolve()
+    plain = Arm("b", "rft", few, 0, {"tokens": 1.0}, nothing, start=start.key)
+    finish(plain, tmp_path / plain.key, lambda line: None)  # has no critic, and needs none

@@ -231,14 +231,14 @@ def test_a_point_with_figures_comes_back_from_its_cache_and_its_result(letters_r
     folder.mkdir(parents=True)
     letters_run.rename(folder / "run")
     with RunStore.open(folder / "run") as store:
-        first, *_, last = kept(store)
+        *_, last = kept(store)
     look = Look(kind="turns", num_tasks=6, num_attempts=2, options=(("instruction", "a"),))
     arm = Arm("a", "letters", (), 0, {"tokens": 1.0}, look)
-    point = _point(arm, folder, last, {"tokens": 3.0}, first)
+    point = _point(arm, folder, last, {"tokens": 3.0}, [])
     assert isinstance(point, Point) and len(point.figures["gain"]) == 6
     (cached,) = (folder.parent / "scores").iterdir()
     cached.write_text(cached.read_text().replace('"mean_tokens": ', '"mean_tokens": 1'))
-    assert _point(arm, folder, last, {}, first).mean_tokens != point.mean_tokens  # it was read
+    assert _point(arm, folder, last, {}, []).mean_tokens != point.mean_tokens  # it was read
     whole = ArmResult(arm, "done", {}, (point,), ())
     (folder / "result.json").write_text(json.dumps(asdict(whole)))
     back = read_result(folder)

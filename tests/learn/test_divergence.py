@@ -152,6 +152,7 @@ def test_a_run_that_diverges_in_its_first_round_ends_with_what_it_began_with(tmp
     assert not model.module.logits.any()
 
 
+@pytest.mark.slow
 def test_what_the_message_says_to_type_goes_on_from_there(tmp_path):
     from askesis.lab.fork import fork
 

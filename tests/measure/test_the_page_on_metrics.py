@@ -33,6 +33,7 @@ from tests.measure.drift_keys import drift_keys
 from tests.measure.every_key import own_attempt_keys
 from tests.measure.mended_keys import mended_keys
 from tests.measure.pool_keys import pool_keys
+from tests.measure.refined_keys import refined_keys
 from tests.measure.steered_keys import steered_keys
 from tests.measure.step_keys import step_keys
 from tests.measure.tree_keys import tree_keys
@@ -146,7 +147,7 @@ def emitted() -> set[str]:
     note("retain", keep.settle(ctx, view([]), None), ctx)
     keys |= own_attempt_keys() | drift_keys() | turn_keys() | steered_keys()
     keys |= walked_keys() | pool_keys() | mended_keys() | tree_keys()
-    keys |= step_keys()
+    keys |= step_keys() | refined_keys()
     return {generalised(k) for k in keys}
 
 

@@ -33,6 +33,7 @@ def letters(path, *options: tuple[str, str], world=None, model=None) -> Run:
     return run_plan(plan, {"main": world or LetterWorld()}, models, path)
 
 
+@pytest.mark.slow
 def test_demonstrations_and_what_was_found_make_one_set_from_which_base_is_trained_anew(tmp_path):
     run = letters(tmp_path / "run", world=OneShown())
     parents = [s["parents"] for s in run.store.snapshots() if s["round"] > 0]
@@ -87,7 +88,8 @@ GOLDEN = {"countdown": 7.82238, "chain_arithmetic": 7.63323}
 def test_it_runs_by_name_on_a_byte_model(tmp_path, world, improve):
     options = [("world", world), ("improve", improve), ("num-seeds", "12"), ("max-tokens", "8"),
                ("phases.main.parts.tasks.num", "3"), ("phases.main.parts.tasks.pool-size", "6"),
-               ("phases.main.until.rounds", "2"), ("measure-every", "9")]  # fmt: skip
+               ("phases.main.until.rounds", "2"), ("measure-every", "9"),
+               ("learn.policy.batch-tokens", "4096")]  # fmt: skip
     plan = plan_for("imitate_explore_improve", options)
     model = tiny_model("policy", 0, **SMALL | {"max_position_embeddings": 512})
     run = run_plan(plan, open_worlds(plan), {"policy": model}, tmp_path / "run")

@@ -190,6 +190,21 @@ def test_scl_prefers_the_right_answer_of_an_attempt_as_an_answer_to_the_task(tmp
     run.store.close()
 
 
+def test_the_control_of_scl_pairs_first_answers_that_nobody_asked_about(tmp_path):
+    run = on_turns("self_correction_dpo", tmp_path / "run", ("rounds", "1"), ROUND,
+                   ("pairs", "independent"), ("num-attempts", "2"))  # fmt: skip
+    mixed = 0
+    for group in attempts_of(run):
+        assert len(group) == 4 and all(len(answers(attempt)) == 1 for attempt, _ in group)
+        mixed += len({scores[-1] for _, scores in group}) == 2
+    samples = list(run.store.read("samples", {"round": 0}))
+    said = [tuple(int(row.tokens[1]) for row in s.sequences) for s in samples]
+    assert len(said) == mixed > 3
+    assert {chosen for chosen, _ in said} == {ALPHABET.index("x")}
+    assert ALPHABET.index("x") not in {rejected for _, rejected in said}
+    run.store.close()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["score", "rise", "self_correction_dpo"])
 def test_a_second_turn_begins_as_another_first_answer(tmp_path, recipe):

@@ -14,7 +14,7 @@ QUICK = [("rounds", "2"), ("measure-every", "99"), ("learn.policy.learning-rate"
 @pytest.mark.slow
 def test_with_alpha_one_it_is_ppo_to_the_last_bit(tmp_path):
     weights = []
-    for recipe, options in (("ppo", []), ("rlsp", [("alpha", "1")])):
+    for recipe, options in (("ppo", [("lambda_", "1")]), ("rlsp", [("alpha", "1")])):
         run = on_letters(recipe, tmp_path / recipe, *QUICK, *options)
         weights.append({k: v.numpy() for k, v in run.models["policy"].weights().items()})
         run.store.close()

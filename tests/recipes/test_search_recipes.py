@@ -129,6 +129,7 @@ def test_the_value_model_alone_guides_and_keeps_traces_out_below_the_gate(tmp_pa
     assert any("y" in text for text in kept["none"])
 
 
+@pytest.mark.slow
 def test_before_there_are_values_roll_outs_guide_and_only_the_value_learns(tmp_path):
     run = searched("rest_mcts", tmp_path / "run")  # one round of each phase
     learnt = [{s.model for s in run.store.read("samples", {"round": i})} for i in (0, 1)]

@@ -14,6 +14,7 @@ QUICK = [("num-labelled", "2"), ("measure-every", "1"),
          ("learn.policy.learning-rate", "0.3")]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_each_rounds_weaker_self_is_the_one_before_and_its_reference_the_present_one(tmp_path):
     run = on_letters(
         "self_reinforcement", tmp_path / "run", *QUICK[:-2], ("rounds", "2"), QUICK[-1]

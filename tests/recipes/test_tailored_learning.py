@@ -46,6 +46,7 @@ def school(path, model: TabularModel, *options: tuple[str, str]) -> Run:
     return run_plan(plan, {"main": Letters()}, {"policy": model}, path)
 
 
+@pytest.mark.slow
 def test_lessons_go_to_what_the_student_gets_wrong(tmp_path):
     model = sure(a="x", b="x")
     before = probability(model, "b", "y")
@@ -55,8 +56,9 @@ def test_lessons_go_to_what_the_student_gets_wrong(tmp_path):
     assert {a.task.prompt for a in taught} == {"b"} and {a.author for a in taught} == {"teacher"}
     assert {a.start.privileged for a in taught} == {"x"}
     assert probability(model, "b", "y") > 2 * before
-    # what the student did is what is measured; lessons are all right
+    # what the student did is what is measured; lessons are all right, and gone through four times
     noted = metrics_of(run, 0)
+    assert noted["learn/policy/num_updates"] == 4
     assert noted["measure/train_accuracy"] == pytest.approx(
         1 - noted["tasks/failed_fraction"], abs=0.05
     )
@@ -110,7 +112,7 @@ def test_a_world_without_step_truth_or_solver_is_refused_before_the_first_round(
 def test_it_runs_by_name_on_a_byte_model(tmp_path, world, lesson, loss, tokens):
     """Golden: this test on the machine of the first version (x86-64, torch 2.13.0, one thread)."""
     options = [("world", world), ("lesson", lesson), ("tasks.num", "6"), ("rounds", "2"),
-               ("explore.max-tokens", "12"), ("measure-every", "9")]  # fmt: skip
+               ("explore.max-tokens", "12"), ("measure-every", "9"), ("learn.policy.epochs", "1")]  # fmt: skip
     plan = plan_for("tailored_learning", options)
     model = tiny_model("policy", 0, **SMALL | {"max_position_embeddings": 256})
     run = run_plan(plan, open_worlds(plan), {"policy": model}, tmp_path / "run")

@@ -173,7 +173,8 @@ def omega(**options):
 
 
 def test_a_tree_of_prefixes_reuses_what_it_has_and_its_values_are_true():
-    prefixes, tokens = omega(num_rollouts=8, num_searches=6)
+    grove = omega(num_rollouts=8, num_searches=6)
+    prefixes, tokens = grove.prefixes, grove.num_tokens
     texts = ["".join(t.text for t in p.turns) for p in prefixes]
     assert texts[0] == "" and len(set(texts)) == len(texts) > 3 and tokens > 0
     for prefix, text in zip(prefixes[1:], texts[1:], strict=True):
@@ -182,12 +183,16 @@ def test_a_tree_of_prefixes_reuses_what_it_has_and_its_values_are_true():
         assert text.startswith(texts[prefix.parent]) and prefix.num_steps == text.count(",")
     labels = [p.share > 0 for p in prefixes[1:]]
     assert any(labels) and not all(labels)
-    assert 1 <= sum(p.visits for p in prefixes) <= 6
+    assert 1 <= sum(p.visits for p in prefixes) == len(grove.searched) <= 6
+    for one in grove.searched:  # a wrong digit is never mended, so it is found where it stands
+        assert one.attempt.text.split(",")[one.step] == "9"
+        assert "9" not in one.attempt.text.split(",")[: one.step]
+    assert tokens == sum(len(t.tokens) for p in prefixes for t, _ in p.ends)
 
 
 def test_a_tree_with_nothing_to_search_is_the_empty_prefix_alone():
-    prefixes, _ = omega(num_rollouts=4, num_searches=0)
-    assert len(prefixes) == 1
+    grove = omega(num_rollouts=4, num_searches=0)
+    assert len(grove.prefixes) == 1 and not grove.searched and not grove.is_exhausted
 
     host = Host(says(completes), world=WORLD)  # always right: 0 < MC < 1 never holds
     ctx, found = host.context("judge"), []
@@ -196,7 +201,7 @@ def test_a_tree_with_nothing_to_search_is_the_empty_prefix_alone():
         found.append(await Omega(num_rollouts=2).grow(ctx, Start(WORLD.make())))
 
     host.drive([ask])
-    assert [p.share for p in found[0][0]] == [1.0]
+    assert [p.share for p in found[0].prefixes] == [1.0] and found[0].is_exhausted
 
 
 def test_a_turn_of_arrays_is_no_answer():

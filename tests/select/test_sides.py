@@ -93,6 +93,15 @@ def test_values_make_margins_and_filter():
     assert part.makes == {"weight", "margin"} and Sides().makes == {"weight"}
 
 
+def test_sides_that_say_the_same_are_the_same_whatever_their_values():
+    two = [said("a", 0), said("b", 1), said("a", 2, "opponent"), said("y", 3, "opponent")]
+    part = Sides(chosen="policy", rejected="opponent", judged=True, min_margin=0.0)
+    for first in (0.25, None):  # the same text, and less by rounding, or unknown
+        texts, _, metrics = pairs(part, *two, values=(first, 0.5, 0.25 + 1e-7, 0.75))
+        assert texts == [] and metrics["select/same_fraction"] == 0.5
+        assert metrics["select/filtered_fraction"] == 0.5
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"chosen": "policy"}, {"pairing": "some"}, {"min_margin": 0.0},

@@ -169,6 +169,7 @@ def test_a_large_tree_is_cut_and_the_page_says_so(page, data):
     assert f"{shown.num_left_out} of 300 nodes, those passed least, are not drawn" in page
 
 
+@pytest.mark.slow
 def test_pictures_are_few_and_the_other_trees_are_named(run, monkeypatch):
     monkeypatch.setattr(stored_trees, "NUM_PICTURES", 2)
     few = report_data(run)

@@ -40,6 +40,7 @@ def test_equal_mathematics_is_equal_however_it_is_written():
     assert [o.value for o in same_mathematics(pairs)] == [True] * 5 + [False] * 3
 
 
+@pytest.mark.slow
 def test_a_math_world_asks_the_workers_only_where_it_must(tmp_path):
     path = tmp_path / "q.jsonl"
     row = {"question": "expand", "answer": "x^2+2x+1"}

@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from askesis.formulas.pass_at_k import majority_at_k
-from askesis.lab.looks.sight import ROLE, Sight, mean, outcomes
-from askesis.records import Attempt, Start, StopReason, Task
+from askesis.lab.looks.sight import Sight, mean, outcomes, spoke
+from askesis.records import Attempt, Start, Task
 from askesis.requests import All, Checked
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ def beams(
         ends = await All([ctx.check(task, a.text) for a in group.attempts])
         right = [c.score >= 1.0 for c in ends]
         best = max(range(len(values)), key=lambda i: values[i], default=-1)
-        said = [a for a in await sample.explore(ctx, Start(task)) if _spoke(a)]
+        said = [a for a in await sample.explore(ctx, Start(task)) if spoke(a)]
         checked: list[Checked] = await All([ctx.check(task, a.text) for a in said])
-        first = [a for a in await greedy.explore(ctx, Start(task)) if _spoke(a)]
+        first = [a for a in await greedy.explore(ctx, Start(task)) if spoke(a)]
         plain = await All([ctx.check(task, a.text) for a in first])
         votes = agreed([c.answer for c in checked], [c.score >= 1.0 for c in checked])
         found = {
@@ -93,8 +93,3 @@ def beams(
     cut = sum(a.stop.cut_off for a in every)
     num_tokens = sum(a.num_tokens for a in every)
     return Sight(figures, [row[1] for row in rows], num_tokens, cut, len(every))
-
-
-def _spoke(attempt: Attempt) -> bool:
-    """Whether a role that is looked at said anything."""
-    return attempt.stop is not StopReason.FAILED and any(t.role == ROLE for t in attempt.turns)

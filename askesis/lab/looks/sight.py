@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from askesis.records import Attempt
+from askesis.records import Attempt, StopReason
 
 ROLE, FIRST = "policy", "first"  # who is looked at, and the run's first snapshot beside it
 
@@ -46,6 +46,11 @@ def outcomes(ctx: Any, makers: Sequence[Callable[[], Any]], empty: Callable[[], 
 def own_turns(attempt: Attempt) -> list[Any]:
     """What is looked at of an attempt."""
     return [t for t in attempt.turns if t.role == ROLE]
+
+
+def spoke(attempt: Attempt) -> bool:
+    """Whether a role that is looked at said anything."""
+    return attempt.stop is not StopReason.FAILED and bool(own_turns(attempt))
 
 
 def mean(values: Any) -> float:
