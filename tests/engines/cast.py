@@ -152,7 +152,8 @@ class Part:
     be served together. make(model, max_rows=...) opens it; a row without rows drops the option.
     capabilities: what it should declare for this model. tolerance: of log-probabilities, in nats.
     bytes: its tokens are bytes. refuses: settings that it refuses although it honours each of
-    them. absent(): why it cannot run on this machine, "" where it can.
+    them. absent(): why it cannot run on this machine, "" where it can. slow: another row shows
+    nearly the same, so that this one is left to the slow tests.
     """
 
     engine: str
@@ -163,6 +164,7 @@ class Part:
     bytes: bool = True
     refuses: tuple[dict[str, Any], ...] = ()
     absent: Callable[[], str] = lambda: ""
+    slow: bool = False
 
 
 EXACT = frozenset({"say", "logp", "exact_logp", "replayable", "stop_strings"})
@@ -211,7 +213,9 @@ def vllm_part(model: Callable[..., Any]) -> Part:
 CAST: dict[str, Part] = {
     "native float32": Part("native", valued_model, native, LANGUAGE | {"mixture", "value"}),
     # Rounding to eight bits grows with the size of the weights: a calmer model for the tolerance.
-    "native bfloat16": Part("native", calm_model, in_bfloat16, LANGUAGE | {"mixture"}, 0.1),
+    "native bfloat16": Part(
+        "native", calm_model, in_bfloat16, LANGUAGE | {"mixture"}, 0.1, slow=True
+    ),
     "native with adapters": Part("native", adapted_model, native, LANGUAGE | {"mixture", "value"}),
     "transformers": Part(
         "transformers", shallow_model, by_name("transformers"), LANGUAGE | {"value"}
@@ -220,7 +224,7 @@ CAST: dict[str, Part] = {
         "transformers", adapted_model, by_name("transformers"), LANGUAGE | {"value"}
     ),
     "transformers not covered": Part(
-        "transformers", uncovered_model, by_name("transformers"), LANGUAGE
+        "transformers", uncovered_model, by_name("transformers"), LANGUAGE, slow=True
     ),
     "scripted": Part(
         "scripted",

@@ -37,7 +37,7 @@ def needs(
         for capability in capabilities:
             TESTED.setdefault(capability, set()).add(test.__name__)
         rows = [
-            name
+            pytest.param(name, marks=pytest.mark.slow) if part.slow else name
             for name, part in CAST.items()
             if set(capabilities) <= part.capabilities
             and without not in part.capabilities

@@ -169,6 +169,7 @@ def test_an_endpoint_that_is_not_there_is_named_with_what_to_type(speak):
         speak(server, retries=1).say([ask(k=i) for i in range(50)])
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_goes_away_for_good_ends_it_after_as_many_failures_as_run(speak):
     with Loopback(in_turn(echo, lambda x: x.refuse(500, "oops"))) as server:
         engine = speak(server, retries=1, max_concurrency=4)

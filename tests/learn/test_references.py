@@ -229,10 +229,8 @@ def test_a_student_reaches_its_teacher(objective):
     np.testing.assert_allclose(probabilities(student), probabilities(teacher), atol=5e-3)
 
 
-@pytest.mark.parametrize(
-    "beta",
-    [pytest.param(0.0, id="forward", marks=pytest.mark.slow), pytest.param(1.0, id="reverse")],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("beta", [pytest.param(0.0, id="forward"), pytest.param(1.0, id="reverse")])
 def test_on_policy_the_student_reaches_the_teacher_wherever_it_goes_itself(tmp_path, beta):
     """A run in which nothing but the student's own attempts is read, by whoever they were right."""
     from askesis.explore.sample import SampleAttempts

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from askesis.lab.outside import Outside
 
 OF_CRITICS = ("balanced", "named", "passed", "caught", "first_error_f1", "flawed")
-UNREAD = -2  # what stands where a critic said nothing that can be read
+UNREAD = 1_000_000  # where a critic said nothing that can be read: a step that no answer has
 
 Read = list[tuple[int, int]]  # of each answer the first wrong step as the critic says, and in truth
 
@@ -88,7 +88,7 @@ def critic_figures(reads: Sequence[Read]) -> dict[str, list[float]]:
 
     named = share(num_flawed, [sum(a == b >= 0 for a, b in read) for read in reads])
     passed = share(num_sound, [sum(a == b == -1 for a, b in read) for read in reads])
-    caught = share(num_flawed, [sum(a >= 0 and b >= 0 for a, b in read) for read in reads])
+    caught = share(num_flawed, [sum(0 <= a < UNREAD and b >= 0 for a, b in read) for read in reads])
     f1 = first_error_f1(*zip(*every, strict=True)) if num_flawed and num_sound else 0.0
     return {
         "balanced": [(n + p) / 2 for n, p in zip(named, passed, strict=True)],
