@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,11 +19,12 @@ class Parts(Mapping[str, Any]):
     """The parts of a phase by name, in the order the recipe wrote them.
 
     Names are free; `standard_round` reads tasks, explore, judge, select and learn. A value is a
-    part, or a mapping from model name to part (`select`, `learn`). Read as attributes.
+    part, or a mapping from model name to part (`select`, `learn`). Read as attributes. A part that
+    is given for two places becomes two equal ones: a place has its own state and random stream.
     """
 
     def __init__(self, **parts: Any) -> None:
-        self._parts = parts
+        self._parts = _apart(parts)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -50,6 +52,23 @@ class Parts(Mapping[str, Any]):
 
     def __hash__(self) -> int:
         return hash(tuple(self._parts))
+
+
+def _apart(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """No object twice. A run that is resumed reads its parts from a file, where they are two."""
+    seen: set[int] = set()
+
+    def own(part: Any) -> Any:
+        found = copy(part) if id(part) in seen else part
+        seen.add(id(part))
+        return found
+
+    return {
+        name: {model: own(p) for model, p in part.items()}
+        if isinstance(part, Mapping)
+        else own(part)
+        for name, part in parts.items()
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

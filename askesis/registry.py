@@ -438,6 +438,14 @@ RECIPES: dict[str, Row] = {
         cards=(151,),
         page="docs/methods/med_s3.md",
     ),
+    "self_play_critic": Row(
+        "askesis.recipes.self_play_critic:self_play_critic",
+        "a critic of steps plays against a model that spoils steps of right answers in secret",
+        "answers",
+        ("answer",),
+        cards=(207,),
+        page="docs/methods/self_play_critic.md",
+    ),
 }
 
 PARTS: dict[str, Row] = {
@@ -603,6 +611,18 @@ PARTS: dict[str, Row] = {
         "answers",
         ("answer",),
         (135,),
+    ),
+    "explore.sneaky_game": Row(
+        "askesis.explore.sneaky_game:SneakyGame",
+        "right answers with one step spoilt by a model or an edit, which a critic has to name",
+        "answers",
+        ("answer",),
+        (207,),
+    ),
+    "select.played": Row(
+        "askesis.select.played:Played",
+        "what a role said in games, with what it won as the advantage",
+        cards=(207,),
     ),
     "judge.first_error": Row(
         "askesis.judge.first_error:FirstError",

@@ -1,4 +1,4 @@
-"""What a critic of steps is asked, and what it says."""
+"""What a critic of steps is asked, and what it says; and what is asked of who spoils a step."""
 
 from __future__ import annotations
 
@@ -17,6 +17,29 @@ def question(prompt: str, steps: Sequence[str]) -> str:
     """
     lines = [f"{k}) {' '.join(step.split())}" for k, step in enumerate(steps, 1)]
     return "\n".join([prompt, *lines, "wrong?"])
+
+
+def spoiling(prompt: str, steps: Sequence[str]) -> str:
+    """A problem and an answer up to a right step, the last one, which shall be said anew and wrong.
+
+    >>> spoiling("7 +5 *3", ["7+5=12"]).splitlines()
+    ['7 +5 *3', '1) 7+5=12', 'spoil?']
+    """
+    return question(prompt, steps).removesuffix("wrong?") + "spoil?"
+
+
+def slipped(step: str, by: int) -> str | None:
+    """A step whose last number is off by so much; None where it has none, or none would be left
+    that is at least 0.
+
+    >>> slipped("7+5=12", -2), slipped("7-7=0", -1), slipped("so", 1)
+    ('7+5=10', None, None)
+    """
+    found = list(_NUMBER.finditer(step))
+    if not found or int(found[-1][0]) + by < 0:
+        return None
+    match = found[-1]
+    return f"{step[: match.start()]}{int(match[0]) + by}{step[match.end() :]}"
 
 
 def naming(first_wrong: int) -> str:

@@ -149,3 +149,11 @@ def test_a_users_file_is_loaded_once_and_its_errors_are_one_line(tmp_path):
         find(f"{bad}:recipe")
     with pytest.raises(ConfigError, match="there is no file"):
         find(f"{tmp_path / 'none.py'}:recipe")
+
+
+def test_a_part_given_for_two_places_is_two_equal_parts_as_it_is_after_a_resume():
+    shared = Learn()
+    parts = Parts(judge=shared, learn={"policy": shared, "critic": shared})
+    places = [parts.judge, *parts.learn.values()]
+    assert places[0] is shared and places == [shared] * 3
+    assert len({id(p) for p in places}) == 3

@@ -14,9 +14,11 @@ from askesis.judge.verifier import Verifier
 from askesis.measure.padding import PaddingProbe
 from askesis.measure.step_quality import StepQuality
 from askesis.records import Group, TaskRole
+from askesis.select.played import Played
 from askesis.select.step_advantages import StepAdvantages
 from askesis.select.step_labels import StepLabels
 from tests.explore.host import Host, view
+from tests.explore.test_sneaky_game import played
 from tests.judge.test_step_judges import ALPHABET, GROUP, Chain, tables
 
 
@@ -41,7 +43,7 @@ def writer() -> Host:
 
 def step_keys() -> set[str]:
     """Keys with their stage."""
-    host, keys = writer(), set[str]()
+    host, keys = writer(), set(played(Played(), num=1)[0])
     said = Verdicts(host.judge(Several(judges=(StepTruth(), Verifier())), GROUP))
     for part in (StepAdvantages(), StepLabels()):
         ctx = host.context("select", slot="select.policy")

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from askesis.errors import ConfigError, WorldError
-from askesis.lab.begin import begin, plan_for
-from askesis.learn.learner import Learn
+from askesis.lab.begin import plan_for
 from askesis.models.tabular import TabularModel
 from askesis.records import Attempt, StopReason
 from askesis.run import Run
@@ -20,13 +19,11 @@ from askesis.search.grown import Grown
 from askesis.search.harvest import values
 from askesis.search.place import Place
 from askesis.search.rollouts import Rollouts
-from askesis.store.run_store import RunStore
 from askesis.trees import Tree
 from askesis.worlds.fits import must_fit
 from tests.recipes.letters import first_adam_step, hand_gradient, metrics_of, on_letters
 from tests.recipes.test_plan_steps import Easy
 from tests.recipes.test_process_rewards import ALPHABET, QUICK, STEPS
-from tests.recipes.test_recipes_small import Killed, outcome
 from tests.recipes.test_search_recipes import (
     END,
     IDS,
@@ -35,6 +32,7 @@ from tests.recipes.test_search_recipes import (
     last_token,
     trees_of,
 )
+from tests.recipes.whole_runs import figures_by_name, killed_and_whole_are_one, to_its_end
 from tests.search.test_harvest import by_hand, searched
 
 STILL = ("learn.policy.learning-rate", "1e-12")
@@ -193,19 +191,10 @@ KEYS = ("measure/tree/nodes", "measure/tree/attempts", "measure/tree/judged", "s
 @pytest.mark.parametrize("world", WORLDS, ids=lambda w: w.partition("?")[0])
 def test_med_s3_runs_by_name_to_the_metrics_it_had(tmp_path, quick_warm_start, world):
     """Golden: this test on the machine of the first version (x86-64, torch 2.13.0, one thread)."""
-    plan = plan_for("med_s3", [("world", world), *FEW])
-    run = begin(plan, tmp_path / "run", say=lambda line: None)
-    run.improve()
-    run.close()
-    store = RunStore.open(tmp_path / "run")
-    found: dict[str, float] = {}
-    for row in store.metrics():  # of each figure the first round that has it
-        found.setdefault(row["key"], row["value"])
+    found = figures_by_name(tmp_path / "run", "med_s3", world, FEW)
     got = [found.get(k, 0.0) for k in KEYS]
     assert got == pytest.approx(GOLDEN[world.partition("?")[0]], rel=1e-6), got
-    assert not [k for k in found if k.endswith("num_refused") and found[k]]
     assert found["measure/tree/broken_fraction"] == 0
-    store.close()
 
 
 GOLDEN: dict[str, list[float]] = {
@@ -219,32 +208,9 @@ def finish(path: Any) -> Run:
     given = [*QUICK, *STEPS, LETTERS, ("num-simulations", "3"), ("rounds", "2"), ("tasks.num", "8")]
     plan = plan_for("med_s3", given)
     models = {name: TabularModel(name, ALPHABET) for name in plan.models}
-    if (path / "ledger.sqlite").exists():
-        run = Run.resume(path, {"main": Easy()}, models, segment_s=0)
-    else:
-        run = Run.create(plan, path, {"main": Easy()}, models, segment_s=0)
-    try:
-        run.improve()
-    finally:
-        run.close()
-    return run
+    return to_its_end(path, plan, Easy(), models)
 
 
 @pytest.mark.slow
 def test_a_run_killed_while_the_head_learns_ends_as_the_whole_one(tmp_path, monkeypatch):
-    whole = finish(tmp_path / "whole")
-    inner, calls = Learn.learn, 0
-
-    def killed(*args, **kwargs):
-        nonlocal calls
-        calls += 1
-        if calls == 5:
-            raise Killed
-        return inner(*args, **kwargs)
-
-    monkeypatch.setattr(Learn, "learn", killed)
-    with pytest.raises(Killed):
-        finish(tmp_path / "run")
-    monkeypatch.setattr(Learn, "learn", inner)
-    again = finish(tmp_path / "run")
-    assert outcome(tmp_path / "run", again) == outcome(tmp_path / "whole", whole)
+    killed_and_whole_are_one(tmp_path, monkeypatch, finish, lesson=5)

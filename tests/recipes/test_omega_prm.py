@@ -10,15 +10,13 @@ import torch
 
 from askesis.errors import ConfigError, WorldError
 from askesis.judge.wrong import Misled
-from askesis.lab.begin import begin, plan_for
-from askesis.learn.learner import Learn
+from askesis.lab.begin import plan_for
 from askesis.models.tabular import TabularModel
 from askesis.run import Run
-from askesis.store.run_store import RunStore
 from askesis.worlds.fits import must_fit
 from tests.recipes.letters import first_adam_step, metrics_of, on_letters
 from tests.recipes.test_process_rewards import ALPHABET, QUICK, STEPS, Short
-from tests.recipes.test_recipes_small import Killed, outcome
+from tests.recipes.whole_runs import figures_by_name, killed_and_whole_are_one, to_its_end
 
 END = len(ALPHABET)
 ONE = (("rounds", "1"), ("tasks.num", "12"), *STEPS)
@@ -159,17 +157,9 @@ KEYS = ("measure/tree/nodes", "measure/tree/simulations", "select/prefixes", "se
 @pytest.mark.parametrize("world", WORLDS, ids=lambda w: w.partition("?")[0])
 def test_it_runs_by_name_to_the_metrics_it_had(tmp_path, quick_warm_start, world):
     """Golden: this test on the machine of the first version (x86-64, torch 2.13.0, one thread)."""
-    run = begin(plan_for("omega_prm", [("world", world), *FEW]), tmp_path / "run", say=str)
-    run.improve()
-    run.close()
-    store = RunStore.open(tmp_path / "run")
-    found: dict[str, float] = {}
-    for row in store.metrics():  # of each figure the first round that has it
-        found.setdefault(row["key"], row["value"])
+    found = figures_by_name(tmp_path / "run", "omega_prm", world, FEW)
     got = [found.get(k, 0.0) for k in KEYS]
     assert got == pytest.approx(GOLDEN[world.partition("?")[0]], rel=1e-6)
-    assert not [k for k in found if k.endswith("num_refused") and found[k]]
-    store.close()
 
 
 GOLDEN: dict[
@@ -184,32 +174,9 @@ def finish(path: Any) -> Run:
     """Begin or continue a run on tables, to its end."""
     plan = plan_for("omega_prm", [*QUICK, *STEPS, ("rounds", "2"), ("tasks.num", "6")])
     models = {name: TabularModel(name, ALPHABET) for name in plan.models}
-    if (path / "ledger.sqlite").exists():
-        run = Run.resume(path, {"main": Short()}, models, segment_s=0)
-    else:
-        run = Run.create(plan, path, {"main": Short()}, models, segment_s=0)
-    try:
-        run.improve()
-    finally:
-        run.close()
-    return run
+    return to_its_end(path, plan, Short(), models)
 
 
 @pytest.mark.slow
 def test_a_run_killed_while_learning_ends_as_the_whole_one(tmp_path, monkeypatch):
-    whole = finish(tmp_path / "whole")
-    inner, calls = Learn.learn, 0
-
-    def killed(*args, **kwargs):
-        nonlocal calls
-        calls += 1
-        if calls == 2:
-            raise Killed
-        return inner(*args, **kwargs)
-
-    monkeypatch.setattr(Learn, "learn", killed)
-    with pytest.raises(Killed):
-        finish(tmp_path / "run")
-    monkeypatch.setattr(Learn, "learn", inner)
-    again = finish(tmp_path / "run")
-    assert outcome(tmp_path / "run", again) == outcome(tmp_path / "whole", whole)
+    killed_and_whole_are_one(tmp_path, monkeypatch, finish)

@@ -13,14 +13,13 @@ from askesis.errors import WorldError
 from askesis.formulas.advantages import leave_one_out
 from askesis.formulas.step_rewards import delta
 from askesis.lab.begin import begin, plan_for
-from askesis.learn.learner import Learn
 from askesis.models.tabular import TabularModel
 from askesis.records import Attempt, Verdict
 from askesis.run import Run
 from askesis.store.run_store import RunStore
 from tests.judge.test_step_judges import ALPHABET, Chain
 from tests.recipes.letters import first_adam_step, hand_gradient, metrics_of, on_letters
-from tests.recipes.test_recipes_small import Killed, outcome
+from tests.recipes.whole_runs import killed_and_whole_are_one, to_its_end
 
 
 class Short(Chain):
@@ -335,33 +334,10 @@ def finish(recipe: str, path) -> Run:
     options += [("judge.num-rollouts", "2")] if recipe in RECIPES[2:] else []
     plan = plan_for(recipe, options)
     models = {name: TabularModel(name, ALPHABET) for name in plan.models}
-    if (path / "ledger.sqlite").exists():
-        run = Run.resume(path, {"main": Short()}, models, segment_s=0)
-    else:
-        run = Run.create(plan, path, {"main": Short()}, models, segment_s=0)
-    try:
-        run.improve()
-    finally:
-        run.close()
-    return run
+    return to_its_end(path, plan, Short(), models)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_run_killed_while_learning_ends_as_the_whole_one(tmp_path, monkeypatch, recipe):
-    whole = finish(recipe, tmp_path / "whole")
-    inner, calls = Learn.learn, 0
-
-    def killed(*args, **kwargs):
-        nonlocal calls
-        calls += 1
-        if calls == 4:
-            raise Killed
-        return inner(*args, **kwargs)
-
-    monkeypatch.setattr(Learn, "learn", killed)
-    with pytest.raises(Killed):
-        finish(recipe, tmp_path / "run")
-    monkeypatch.setattr(Learn, "learn", inner)
-    again = finish(recipe, tmp_path / "run")
-    assert outcome(tmp_path / "run", again) == outcome(tmp_path / "whole", whole)
+    killed_and_whole_are_one(tmp_path, monkeypatch, lambda path: finish(recipe, path), lesson=4)

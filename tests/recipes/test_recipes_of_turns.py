@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from askesis.learn.learner import Learn
 from askesis.models.tabular import TabularModel
 from askesis.records import Purpose
 from tests.probes.house import LetterWorld, probability
 from tests.recipes.letters import first_adam_step, metrics_of, on_letters
-from tests.recipes.test_recipes_small import Killed, finish, outcome
+from tests.recipes.test_recipes_small import finish
+from tests.recipes.whole_runs import killed_and_whole_are_one
 
 ALPHABET = "abxy?"
 ONLY_A = LetterWorld({"a": "x"})
@@ -254,18 +254,6 @@ def test_score_killed_in_its_last_phase_ends_as_the_whole_one(tmp_path, monkeypa
     options = (("instruction", "b"), ("stage-one", "1"), ("num-attempts", "4"), ("rounds", "2"),
                ("second-answer", "8"), ("phases.second_answer.select.policy.cut-off", "true"),
                ("measure.revisions.num-tasks", "2"))  # fmt: skip
-    whole = finish("score", tmp_path / "whole", *options)
-    inner, calls = Learn.learn, []
-
-    def killed(*args, **kwargs):
-        calls.append(1)
-        if len(calls) == 6:
-            raise Killed
-        return inner(*args, **kwargs)
-
-    monkeypatch.setattr(Learn, "learn", killed)
-    with pytest.raises(Killed):
-        finish("score", tmp_path / "run", *options)
-    monkeypatch.setattr(Learn, "learn", inner)
-    again = finish("score", tmp_path / "run")
-    assert outcome(tmp_path / "run", again) == outcome(tmp_path / "whole", whole)
+    killed_and_whole_are_one(
+        tmp_path, monkeypatch, lambda path: finish("score", path, *options), lesson=6
+    )

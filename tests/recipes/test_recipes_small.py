@@ -6,14 +6,13 @@ from __future__ import annotations
 import pytest
 
 from askesis.lab.begin import open_worlds, plan_for
-from askesis.learn.learner import Learn
 from askesis.models.tabular import TabularModel
 from askesis.models.tiny import tiny_model
 from askesis.run import Run
-from askesis.store.run_store import RunStore
 from tests.engines.cast import SMALL
 from tests.probes.house import LetterWorld
 from tests.recipes.matrix_game import ANSWERS, MatrixGame
+from tests.recipes.whole_runs import killed_and_whole_are_one, to_its_end
 
 ANSWERED = [
     "reinforce",
@@ -64,41 +63,13 @@ def test_a_recipe_runs_two_rounds_of_a_byte_model_on_its_world(tmp_path, recipe)
     run.close()
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing may catch it."""
-
-
 def finish(recipe: str, path, *options: tuple[str, str]) -> Run:
     """Begin or continue a run on tables, to its end."""
     world = MatrixGame() if recipe in PREFERRED else LetterWorld()
     alphabet = "a" + ANSWERS if recipe in PREFERRED else "abxy"
     plan = plan_for(recipe, [("rounds", "3"), ("tasks.num", "4"), ("measure-every", "9"), *options])
     models = {name: TabularModel(name, alphabet) for name in plan.models}
-    if (path / "ledger.sqlite").exists():
-        run = Run.resume(path, {"main": world}, models, segment_s=0)
-    else:
-        run = Run.create(plan, path, {"main": world}, models, segment_s=0)
-    try:
-        run.improve()
-    finally:
-        run.close()
-    return run
-
-
-def outcome(path, run: Run) -> dict[str, object]:
-    store = RunStore.open(path)
-    point = store.resume_point()
-    found = {
-        "records": {t: store.content_digest(t) for t in ("attempts", "verdicts", "samples")},
-        "metrics": [m for m in store.metrics() if not m["key"].endswith("_s")],
-        "states": repr(point.states),
-        "weights": [
-            {k: v.numpy().tobytes() for k, v in model.weights().items()}
-            for model in run.models.values()
-        ],
-    }
-    store.close()
-    return found
+    return to_its_end(path, plan, world, models)
 
 
 FEW = (("num-attempts", "4"),)
@@ -120,19 +91,4 @@ RESUMED = [
 def test_a_recipe_killed_in_its_second_round_ends_as_the_whole_one(
     tmp_path, monkeypatch, recipe, options
 ):
-    whole = finish(recipe, tmp_path / "whole", *options)
-    inner, calls = Learn.learn, 0
-
-    def killed(*args, **kwargs):
-        nonlocal calls
-        calls += 1
-        if calls == 2:
-            raise Killed
-        return inner(*args, **kwargs)
-
-    monkeypatch.setattr(Learn, "learn", killed)
-    with pytest.raises(Killed):
-        finish(recipe, tmp_path / "run", *options)
-    monkeypatch.setattr(Learn, "learn", inner)
-    again = finish(recipe, tmp_path / "run")
-    assert outcome(tmp_path / "run", again) == outcome(tmp_path / "whole", whole)
+    killed_and_whole_are_one(tmp_path, monkeypatch, lambda path: finish(recipe, path, *options))

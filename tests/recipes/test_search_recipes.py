@@ -9,19 +9,17 @@ import pytest
 import torch
 
 from askesis.errors import ConfigError, WorldError
-from askesis.lab.begin import begin, plan_for
-from askesis.learn.learner import Learn
+from askesis.lab.begin import plan_for
 from askesis.learn.objectives.step_values import StepValueLoss
 from askesis.models.tabular import TabularModel
 from askesis.records import Attempt, Start
 from askesis.run import Run
 from askesis.select.tree_paths import TreePaths, apart
-from askesis.store.run_store import RunStore
 from askesis.trees import Node, Tree
 from askesis.worlds.fits import must_fit
 from tests.recipes.letters import first_adam_step, hand_gradient, metrics_of, on_letters
 from tests.recipes.test_process_rewards import ALPHABET, QUICK, STEPS, Short
-from tests.recipes.test_recipes_small import Killed, outcome
+from tests.recipes.whole_runs import figures_by_name, killed_and_whole_are_one, to_its_end
 
 IDS = {c: i for i, c in enumerate(ALPHABET)}
 END = len(ALPHABET)
@@ -253,19 +251,10 @@ KEYS = ("measure/tree/nodes", "measure/tree/attempts", "measure/tree/judged", "s
 @pytest.mark.parametrize("recipe", ["rest_mcts", "alphamath"])
 def test_it_runs_by_name_to_the_metrics_it_had(tmp_path, quick_warm_start, recipe, world):
     """Golden: this test on the machine of the first version (x86-64, torch 2.13.0, one thread)."""
-    plan = plan_for(recipe, [("world", world), *FEW])
-    run = begin(plan, tmp_path / "run", say=lambda line: None)
-    run.improve()
-    run.close()
-    store = RunStore.open(tmp_path / "run")
-    found: dict[str, float] = {}
-    for row in store.metrics():  # of each figure the first round that has it
-        found.setdefault(row["key"], row["value"])
+    found = figures_by_name(tmp_path / "run", recipe, world, FEW)
     got = [found.get(k, 0.0) for k in KEYS]
     assert got == pytest.approx(GOLDEN[recipe, world.partition("?")[0]], rel=1e-6)
-    assert not [k for k in found if k.endswith("num_refused") and found[k]]
     assert found["measure/tree/broken_fraction"] == 0
-    store.close()
 
 
 GOLDEN: dict[tuple[str, str], list[float]] = {
@@ -280,33 +269,10 @@ def finish(recipe: str, path: Any) -> Run:
     """Begin or continue a run on tables, to its end."""
     plan = plan_for(recipe, [*QUICK, *STEPS, LETTERS, ("num-simulations", "6"), ("rounds", "2")])
     models = {name: TabularModel(name, ALPHABET) for name in plan.models}
-    if (path / "ledger.sqlite").exists():
-        run = Run.resume(path, {"main": Short()}, models, segment_s=0)
-    else:
-        run = Run.create(plan, path, {"main": Short()}, models, segment_s=0)
-    try:
-        run.improve()
-    finally:
-        run.close()
-    return run
+    return to_its_end(path, plan, Short(), models)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["rest_mcts", "alphamath"])
 def test_a_run_killed_while_learning_ends_as_the_whole_one(tmp_path, monkeypatch, recipe):
-    whole = finish(recipe, tmp_path / "whole")
-    inner, calls = Learn.learn, 0
-
-    def killed(*args, **kwargs):
-        nonlocal calls
-        calls += 1
-        if calls == 2:
-            raise Killed
-        return inner(*args, **kwargs)
-
-    monkeypatch.setattr(Learn, "learn", killed)
-    with pytest.raises(Killed):
-        finish(recipe, tmp_path / "run")
-    monkeypatch.setattr(Learn, "learn", inner)
-    again = finish(recipe, tmp_path / "run")
-    assert outcome(tmp_path / "run", again) == outcome(tmp_path / "whole", whole)
+    killed_and_whole_are_one(tmp_path, monkeypatch, lambda path: finish(recipe, path))

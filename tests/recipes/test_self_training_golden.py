@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from askesis.lab.begin import open_worlds, plan_for
-from askesis.learn.learner import Learn
 from askesis.models.tabular import TabularModel
 from askesis.run import Run
 from askesis.store.run_store import RunStore
@@ -26,8 +25,8 @@ from tests.recipes.test_b_star import OPTIONS as STEERED
 from tests.recipes.test_b_star import Steps
 from tests.recipes.test_recipes_of_turns import ALPHABET as ASKED
 from tests.recipes.test_recipes_of_turns import SHORT
-from tests.recipes.test_recipes_small import Killed, outcome
 from tests.recipes.test_repair_and_habits import MAZES, Wordy, blind_agent, helpful
+from tests.recipes.whole_runs import killed_and_whole_are_one
 
 Models = dict[str, TabularModel]
 RATE = ("learn.policy.learning-rate", "0.1")
@@ -204,7 +203,7 @@ def finish(recipe: str, path: Path) -> Run:
 def test_a_recipe_gives_its_golden_figures_and_ends_so_after_a_kill_too(
     tmp_path, monkeypatch, recipe
 ):
-    whole = finish(recipe, tmp_path / "whole")
+    whole = killed_and_whole_are_one(tmp_path, monkeypatch, lambda path: finish(recipe, path))
     whole.store = RunStore.open(tmp_path / "whole")
     found = metrics_of(whole, whole.store.rounds()[-1]["round"])
     whole.store.close()
@@ -212,17 +211,3 @@ def test_a_recipe_gives_its_golden_figures_and_ends_so_after_a_kill_too(
     assert {k: found[k] for k in golden} == {
         k: pytest.approx(v, rel=1e-4, abs=1e-6) for k, v in golden.items()
     }
-    inner, calls = Learn.learn, []
-
-    def killed(*args: Any, **kwargs: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 2:
-            raise Killed
-        return inner(*args, **kwargs)
-
-    monkeypatch.setattr(Learn, "learn", killed)
-    with pytest.raises(Killed):
-        finish(recipe, tmp_path / "run")
-    monkeypatch.setattr(Learn, "learn", inner)
-    again = finish(recipe, tmp_path / "run")
-    assert outcome(tmp_path / "run", again) == outcome(tmp_path / "whole", whole)

@@ -12,13 +12,13 @@ import torch
 
 from askesis.errors import WorldError
 from askesis.formulas.preference import preference_margin, soft_label_dpo
-from askesis.lab.begin import begin, plan_for
+from askesis.lab.begin import plan_for
 from askesis.models.tabular import TabularModel
 from askesis.run import Run
-from askesis.store.run_store import RunStore
 from askesis.worlds.fits import must_fit
 from tests.explore.drafting import RIGHT, SIX, WAYS, WRONG, Letters
 from tests.recipes.letters import metrics_of, on_letters
+from tests.recipes.whole_runs import figures_by_name
 
 A = SIX + "wrongstepi \n0123456789"
 END = len(A)
@@ -180,19 +180,10 @@ KEYS = ("select/global_lessons", "select/local_lessons", "learn/refiner/tokens")
 @pytest.mark.parametrize("world", ["chain_arithmetic?difficulty=0", "addition"])
 def test_it_runs_by_name_to_the_metrics_it_had(tmp_path, quick_warm_start, world):
     """Golden: this test on the machine of the first version (x86-64, torch 2.13.0, one thread)."""
-    plan = plan_for("spar", [("world", world), *FEW])
-    run = begin(plan, tmp_path / "run", say=lambda line: None)
-    run.improve()
-    run.close()
-    store = RunStore.open(tmp_path / "run")
-    found: dict[str, float] = {}
-    for row in store.metrics():  # of each figure the first round that has it
-        found.setdefault(row["key"], row["value"])
+    found = figures_by_name(tmp_path / "run", "spar", world, FEW)
     got = [found.get(k, 0.0) for k in KEYS]
     assert got == pytest.approx(GOLDEN[world.partition("?")[0]], rel=1e-6)
-    assert not [k for k in found if k.endswith("num_refused") and found[k]]
     assert found["measure/tree/broken_fraction"] == 0 and found["measure/tree/nodes"] > 6
-    store.close()
 
 
 GOLDEN: dict[str, list[float]] = {
