@@ -135,6 +135,8 @@ def test_ctrl_c_ends_the_command_with_130(tmp_path):
         [sys.executable, "-m", "askesis.cli.main", *words],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         env=os.environ | {"PYTHONPATH": "."},
+        # who runs the tests in the background of a shell hands on an interrupt that is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     try:
         waited = time.monotonic() + 60
