@@ -48,6 +48,7 @@ def test_version_is_one_line(capsys):
     assert run(capsys, "--version") == (0, f"{__version__}\n", "")
 
 
+@pytest.mark.slow
 def test_commands_without_a_model_start_without_heavy_libraries():
     heavy = ("torch", "transformers", "pyarrow", "duckdb", "plotly")
     code = (
@@ -151,6 +152,7 @@ def test_a_run_prints_a_line_a_round_and_what_to_type_next(capsys, tmp_path):
     assert config["phases"][0]["parts"]["tasks"]["num"] == 4
 
 
+@pytest.mark.slow
 def test_the_same_command_twice_gives_the_same_run(capsys, tmp_path):
     from askesis.store.run_store import RunStore
 

@@ -286,6 +286,7 @@ def logits_of(model, ids):
     return torch.log_softmax(out.logits[0, len(ids) - 1], -1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coefficients", [(0.7, 0.3), (1.0, -0.5), (1.0, 0.0)])
 def test_a_mixture_speaks_with_the_normalised_product_of_powers(coefficients):
     one, other = small_model(1, initializer_range=0.2), small_model(2, initializer_range=0.2)

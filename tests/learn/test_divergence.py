@@ -115,6 +115,7 @@ def begun(path: Any, breaks_at: int, rounds: int = 8, **options: Any) -> tuple[R
     return Run.create(plan, path, {"main": LetterWorld()}, {"policy": model}, **options), model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("segment_s", [0.0, 1e9])
 def test_a_run_whose_learning_diverges_ends_with_the_last_good_snapshot_and_says_so(
     tmp_path, segment_s

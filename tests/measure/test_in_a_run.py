@@ -115,6 +115,7 @@ def test_an_audit_in_a_run_without_truth_ends_it_with_one_line(tmp_path):
     run.close()
 
 
+@pytest.mark.slow
 def test_a_world_without_listed_answers_leaves_no_option_of_sharpness_unread(tmp_path):
     kill = plan(1)
     phase = replace(kill.phases[0], measure=(Sharpness(),), until=Until(rounds=1))

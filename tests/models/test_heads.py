@@ -123,6 +123,7 @@ class ToOne:
         return (out.value - 1).pow(2).mean(), {}
 
 
+@pytest.mark.slow
 def test_the_trainer_and_the_optimiser_see_the_head(opened):
     model = opened()
     trainer = Trainer(model, [ToOne()], micro_batch_tokens=999, max_grad_norm=0.0)
@@ -137,6 +138,7 @@ def test_the_trainer_and_the_optimiser_see_the_head(opened):
     assert any(not n.startswith("heads.") for n in moved)
 
 
+@pytest.mark.slow
 def test_state_and_snapshots_hold_the_head_to_the_bit(opened, tmp_path):
     model = opened()
     fill(model)
@@ -152,6 +154,7 @@ def test_state_and_snapshots_hold_the_head_to_the_bit(opened, tmp_path):
     assert torch.equal(value(again), expected)
 
 
+@pytest.mark.slow
 def test_an_export_is_a_plain_checkpoint_with_the_head_beside_it(opened, tmp_path):
     model = opened()
     fill(model)

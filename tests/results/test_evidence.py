@@ -129,6 +129,7 @@ def test_every_plan_treats_its_arms_alike(name):
     assert {c.first for c in plan.comparisons} >= {"start"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLANS)
 def test_every_plan_names_recipes_and_options_there_are(name):
     from askesis.lab.begin import plan_for
@@ -172,6 +173,7 @@ def test_a_plan_that_cannot_be_read_says_what_is_wrong(tmp_path: Path):
         read_plan("bad", tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in DONE if not n.endswith("_2")])
 def test_the_page_of_a_recipe_says_what_was_found(name):
     whole = json.loads((RESULTS / f"{name}.json").read_text())

@@ -160,6 +160,7 @@ def test_a_full_disk_is_one_line_and_costs_nothing_committed(tmp_path, uninterru
         assert outcome(path, finish(path)) == uninterrupted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["draw", "explore", "judge", "select", "learn", "settle"])
 def test_ctrl_c_in_any_stage_loses_nothing_committed(tmp_path, uninterrupted, monkeypatch, stage):
     owner = {"draw": Draw, "explore": SampleAttempts, "judge": Verifier, "select": Threshold,

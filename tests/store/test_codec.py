@@ -127,6 +127,7 @@ def test_anything_else_is_refused_with_its_place(value, found):
             write(value)
 
 
+@pytest.mark.slow
 def test_endless_nesting_is_refused_not_a_crash():
     value: list = []
     for _ in range(100_000):

@@ -137,6 +137,7 @@ _REPEATED = ["1", "(", "#### ", "answer is ", "\\boxed{", "<answer>", "</answer>
 _REPEATED += ["-", "1.", ",", "a", "$", "9e9", "/", ".", "1/", "answer:", "\u2212", "\n"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", _REPEATED)
 def test_no_repeated_text_makes_comparing_slow(piece):
     longest = piece * (MAX_ANSWER_CHARS // len(piece))

@@ -125,6 +125,7 @@ def test_only_functions_of_the_worlds_may_be_called(workers):
     assert outcome.why.startswith("PermissionError")
 
 
+@pytest.mark.slow
 def test_a_worker_that_died_is_replaced(workers):
     workers.run([FINE, FINE])
     for worker in workers._idle:
